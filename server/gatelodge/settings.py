@@ -1,0 +1,77 @@
+"""Settings: each plugin owns a small frozen dataclass of its own, read once from the environment.
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class JiraSettings:
+        url: str | None = setting("JIRA_URL", fields.Url(), default=None, help="Base address of the one Jira.")
+
+    settings = environment.read(JiraSettings)
+
+A value that does not fit its marshmallow field, and a name with one of our prefixes that no plugin reads, stop the start.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from marshmallow import ValidationError, fields
+
+from .errors import StartupError
+
+PREFIXES = ("GATELODGE_", "MCP_", "JIRA_", "RATE_LIMIT_")
+FOREIGN = frozenset({"MCP_TIMEOUT", "MCP_TOOL_TIMEOUT", "MCP_PROXY_AUTH_TOKEN", "MCP_CONNECTION_NONBLOCKING"})
+"""Names with our prefix that MCP clients set in the environment of a server they start."""
+
+T = TypeVar("T")
+
+
+def setting(name: str, kind: fields.Field[Any], *, default: Any, help: str, secret: bool = False) -> Any:
+    """A dataclass field read from the environment variable `name` by the marshmallow field `kind`.
+
+    `secret` values are never shown, not even in the error about them.
+    """
+    metadata = {"name": name, "kind": kind, "help": help, "secret": secret}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+class Environment:
+    """The process environment, and the record of which names were asked for."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self.known: dict[str, dataclasses.Field[Any]] = {}
+
+    def read(self, settings: type[T]) -> T:
+        """An instance of the settings dataclass. Raises `StartupError` naming the variable that does not fit."""
+        values = {}
+        for item in dataclasses.fields(settings):  # type: ignore[arg-type]
+            name = item.metadata["name"]
+            self.known[name] = item
+            raw = self._variables.get(name, "")
+            if raw != "":
+                values[item.name] = self._parse(item, raw)
+        return settings(**values)
+
+    def refuse_unknown(self) -> None:
+        """Raise `StartupError` for the first name with one of our prefixes that nothing has read."""
+        for name in sorted(self._variables):
+            if name.startswith(PREFIXES) and name not in self.known and name not in FOREIGN:
+                near = difflib.get_close_matches(name, self.known, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise StartupError("setting_unknown", f"{name} is not a setting of Gatelodge or its plugins{hint}")
+
+    @staticmethod
+    def _parse(item: dataclasses.Field[Any], raw: str) -> Any:
+        name, kind = item.metadata["name"], item.metadata["kind"]
+        try:
+            return kind.deserialize(raw)
+        except ValidationError as error:
+            shown = "" if item.metadata["secret"] else f" (got {raw!r})"
+            raise StartupError("setting_invalid", f"{name}: {_sentence(error)}{shown}") from None
+
+
+def _sentence(error: ValidationError) -> str:
+    messages = error.messages
+    return " ".join(str(message) for message in messages) if isinstance(messages, list) else str(messages)

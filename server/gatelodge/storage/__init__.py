@@ -1,0 +1,27 @@
+"""Where state lives: Postgres for what must last, Redis or Valkey for what replicas share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import StartupError
+
+if TYPE_CHECKING:
+    from asyncpg import Pool
+    from redis.asyncio import Redis
+
+
+class StorageError(StartupError):
+    """Postgres, Redis or the data folder cannot be used; the message is one line that says which and why."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("storage", message)
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """What a plugin's lifespan is handed: the asyncpg pool, and the Redis client where one is configured."""
+
+    postgres: Pool
+    redis: Redis | None = None
