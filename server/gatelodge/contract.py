@@ -304,11 +304,15 @@ class Phase(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Middleware:
-    """`handle(call, call_next)` answers itself, or passes the call on and may change what comes back."""
+    """`handle(call, call_next)` answers itself, or passes the call on and may change what comes back.
+
+    `visible(principal, kind, name, scopes)` says whether a list may show what `handle` would refuse to that caller.
+    """
 
     name: str
     phase: Phase
     handle: Callable[[Call, Next], Awaitable[Result]]
+    visible: Callable[[Principal, Kind, str, frozenset[str]], bool] | None = None
 
 
 Invoke = Callable[[str, Mapping[str, Any]], Awaitable[Result]]

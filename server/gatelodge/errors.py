@@ -7,6 +7,7 @@ door renders that result in its own form. The HTTP status of a code is decided h
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -74,6 +75,18 @@ class ToolError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
+
+
+def describe(error: ToolError, request_id: str) -> dict[str, Any]:
+    """The one shape of an error on every door, without empty members."""
+    body: dict[str, Any] = {"code": error.code.value, "message": error.message}
+    if error.details:
+        body["details"] = error.details
+    if error.retry_after is not None:
+        body["retry_after"] = error.retry_after
+    body["request_id"] = request_id
+    body["timestamp"] = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return body
 
 
 class StartupError(Exception):

@@ -63,6 +63,11 @@ def gatelodge_routes() -> Sequence[Route]:  # type: ignore[empty-body]
 
 
 @hookspec
+def gatelodge_port() -> int:  # type: ignore[empty-body]
+    """The port of a listener that serves this plugin alone, unless `MCP_<PLUGIN>_PORT` sets another; 0 for none."""
+
+
+@hookspec
 def gatelodge_commands() -> Sequence[click.Command]:  # type: ignore[empty-body]
     """Commands added under `gatelodge`. Called without `gatelodge_configure`: a command reads its own settings."""
 

@@ -1,0 +1,1 @@
+"""Built-in policy, each a plugin of one file on the same path as anyone's."""

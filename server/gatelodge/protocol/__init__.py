@@ -1,0 +1,1 @@
+"""MCP messages and revisions; no I/O."""

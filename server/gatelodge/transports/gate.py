@@ -1,0 +1,161 @@
+"""What every HTTP request meets before its door: a request id, the Host and Origin check, and authentication.
+
+Source: MCP "Security & Endpoint" (Origin validation against DNS rebinding), RFC 6750 (challenges).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import msgspec
+from aiohttp import web
+
+from ..contract import Authenticator, Credentials, Principal
+from ..errors import ErrorCode, ToolError, describe
+from ..protocol.jsonrpc import INVALID_REQUEST, ProtocolError, error_response
+
+logger = logging.getLogger(__name__)
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+PRINCIPAL = web.RequestKey("principal", Principal)
+REQUEST_ID = web.RequestKey("request_id", str)
+
+OPEN_PATHS = frozenset({"/", "/health", "/health/ready", "/health/mcp"})
+"""Paths that answer without authentication, and say nothing that needs it."""
+MCP_PATHS = frozenset({"/mcp", "/messages", "/sse"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatePolicy:
+    """`hosts` of None accepts any Host header; `origins` are allowed besides those of loopback."""
+
+    authenticators: Sequence[Authenticator]
+    hosts: frozenset[str] | None
+    origins: frozenset[str] = frozenset()
+    trusted_proxies: tuple[Network, ...] = ()
+
+
+def gate(policy: GatePolicy) -> Any:
+    """The aiohttp middleware. A refusal never reaches a door, and takes the form that the door's clients read."""
+
+    @web.middleware
+    async def pass_gate(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request[REQUEST_ID] = request_id = uuid4().hex
+        try:
+            _check_host(request, policy)
+            _check_origin(request, policy)
+            if request.path not in OPEN_PATHS:
+                request[PRINCIPAL] = await identify(policy.authenticators, _credentials(request, policy))
+            return await handler(request)
+        except ToolError as error:
+            return error_reply(request, error)
+        except ProtocolError as error:
+            return json_response(error_response(error, null_id=True), status=error.status)
+        except web.HTTPException as error:
+            return error_reply(request, _from_http(error))
+        except Exception:  # nothing may leave without a code and an id; the log has the cause
+            logger.exception("request failed", extra={"request_id": request_id, "path": request.path})
+            return error_reply(request, ToolError(ErrorCode.INTERNAL, "The server failed; its log has the cause."))
+
+    return pass_gate
+
+
+async def identify(authenticators: Sequence[Authenticator], credentials: Credentials) -> Principal:
+    """The first authenticator's answer. Raises `unauthorized` when none knows these credentials."""
+    for authenticator in authenticators:
+        principal = await authenticator.authenticate(credentials)
+        if principal is not None:
+            return principal
+    shown = "authorization" in credentials.headers or "x-api-key" in credentials.headers
+    message = "These credentials are not accepted." if shown else "Credentials are required."
+    raise ToolError(ErrorCode.UNAUTHORIZED, message, headers={"WWW-Authenticate": 'Bearer realm="gatelodge"'})
+
+
+def json_response(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """The one place where a body becomes bytes."""
+    return web.Response(
+        body=msgspec.json.encode(value), status=status, headers=headers, content_type="application/json"
+    )
+
+
+def error_reply(request: web.Request, error: ToolError) -> web.Response:
+    """An error as the door's clients read it: JSON-RPC on the MCP paths, the plain shape elsewhere."""
+    headers = dict(error.headers)
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    body = describe(error, request.get(REQUEST_ID, ""))
+    if request.path in MCP_PATHS:
+        fault = ProtocolError(INVALID_REQUEST, error.message, data=body)
+        return json_response(error_response(fault, null_id=True), status=error.status, headers=headers)
+    return json_response({"error": body}, status=error.status, headers=headers)
+
+
+def client_address(request: web.Request, trusted: Sequence[Network]) -> tuple[str | None, bool]:
+    """The client's address and whether the peer may speak for others.
+
+    `X-Forwarded-For` is read from the right, past trusted proxies, so a client cannot set its own address.
+    """
+    peer = request.remote
+    if peer is None or not _within(peer, trusted):
+        return peer, False
+    hops = [hop.strip() for hop in ",".join(request.headers.getall("X-Forwarded-For", ())).split(",") if hop.strip()]
+    for hop in reversed(hops):
+        if not _is_address(hop):
+            break
+        if not _within(hop, trusted):
+            return hop, True
+    return peer, True
+
+
+def _credentials(request: web.Request, policy: GatePolicy) -> Credentials:
+    address, trusted = client_address(request, policy.trusted_proxies)
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return Credentials(headers=headers, address=address, trusted_peer=trusted, door="http")
+
+
+def _check_host(request: web.Request, policy: GatePolicy) -> None:
+    if policy.hosts is not None and _host_name(request.headers.get("Host", "")) not in policy.hosts:
+        raise ToolError(ErrorCode.FORBIDDEN, "The Host header names a host this listener does not serve.")
+
+
+def _check_origin(request: web.Request, policy: GatePolicy) -> None:
+    origin = request.headers.get("Origin")
+    if origin is None or origin in policy.origins:
+        return
+    if policy.hosts is None or _host_name(urlsplit(origin).netloc) not in policy.hosts:
+        raise ToolError(ErrorCode.FORBIDDEN, "This Origin is not allowed.")
+
+
+def _host_name(host: str) -> str:
+    """The name in a Host header, without its port and in lower case."""
+    return (host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host).strip("[]").lower()
+
+
+def _within(address: str, networks: Sequence[Network]) -> bool:
+    return bool(networks) and _is_address(address) and any(ipaddress.ip_address(address) in net for net in networks)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _from_http(error: web.HTTPException) -> ToolError:
+    if error.status == 413:
+        return ToolError(ErrorCode.VALIDATION_ERROR, "The body is larger than the limit.", status=413)
+    if error.status == 405:
+        return ToolError(ErrorCode.NOT_FOUND, "This method is not allowed here.", status=405, headers={"Allow": error.headers.get("Allow", "")})
+    if error.status == 404:
+        return ToolError(ErrorCode.NOT_FOUND, "There is nothing at this path.")
+    return ToolError(ErrorCode.VALIDATION_ERROR, error.reason, status=error.status)
