@@ -91,6 +91,10 @@ class Plugins:
         """Every click command the plugins bring."""
         return [command for plugin in self._in_order() for command in self._hook(plugin, "gatelodge_commands")]
 
+    def port(self, name: str) -> int | None:
+        """The default port of a plugin's own listener, or None."""
+        return self._hook(self.catalogue.plugins[name], "gatelodge_port") or None
+
     def migrations(self) -> list[str]:
         """yoyo sources of all plugins, in the order of their names."""
         plugins = sorted(self.catalogue.plugins.values(), key=lambda plugin: plugin.name)

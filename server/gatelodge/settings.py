@@ -27,6 +27,13 @@ FOREIGN = frozenset({"MCP_TIMEOUT", "MCP_TOOL_TIMEOUT", "MCP_PROXY_AUTH_TOKEN", 
 T = TypeVar("T")
 
 
+class CommaSeparated(fields.Field[tuple[str, ...]]):
+    """`a, b,c` as the tuple of its trimmed parts; each must pass the validators."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[str, ...]:
+        return tuple(part.strip() for part in str(value).split(",") if part.strip())
+
+
 def setting(name: str, kind: fields.Field[Any], *, default: Any, help: str, secret: bool = False) -> Any:
     """A dataclass field read from the environment variable `name` by the marshmallow field `kind`.
 

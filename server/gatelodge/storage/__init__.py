@@ -21,7 +21,11 @@ class StorageError(StartupError):
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """What a plugin's lifespan is handed: the asyncpg pool, and the Redis client where one is configured."""
+    """What a plugin's lifespan is handed: the asyncpg pool, and the Redis client where one is configured.
+
+    `embedded` says that Postgres is our own, so that demo data may be filled in.
+    """
 
     postgres: Pool
     redis: Redis | None = None
+    embedded: bool = False

@@ -1,0 +1,206 @@
+"""A server put together: settings, plugins, storage, and one aiohttp application a listener."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, make_dataclass
+from typing import Any
+
+from aiohttp import web
+from marshmallow import fields, validate
+
+from . import __version__
+from .dispatch import CompiledTool, Dispatch, compile_tool
+from .errors import StartupError
+from .plugins import Catalogue, Plugins
+from .protocol.methods import Protocol
+from .settings import CommaSeparated, Environment, setting
+from .storage import Storage
+from .storage.opening import StorageSettings, open_storage
+from .toolset import Toolset
+from .transports.gate import GatePolicy, Network, gate
+from .transports.health import Health
+from .transports.rest import Rest
+from .transports.sessions import Sessions
+from .transports.sse import LegacySSE
+from .transports.streamable import StreamableHTTP
+from .transports.streaming import STREAMS, end_streams
+
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+PORT = validate.Range(min=0, max=65535)
+
+INSTRUCTIONS = (
+    "Gatelodge gives governed access to Jira and SQL. Read with jira.search, jira.get_issue and the sql.* templates. "
+    "A write takes dry_run to show what it would send, and idempotency_key so that a retry cannot act twice. "
+    "An error is JSON with a stable code; validation_error names the argument that is wrong."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """What the core itself reads from the environment."""
+
+    host: str = setting("GATELODGE_HOST", fields.String(), default="127.0.0.1", help="Address to listen on.")
+    port: int = setting("MCP_PORT", fields.Integer(validate=PORT), default=8054, help="Port of the hub; 0 picks one.")
+    timeout: float = setting(
+        "GATELODGE_TIMEOUT",
+        fields.Float(validate=validate.Range(min=0.1, max=3600)),
+        default=30.0,
+        help="Seconds a call may take.",
+    )
+    max_body: int = setting(
+        "GATELODGE_MAX_BODY", fields.Integer(validate=validate.Range(min=1024)), default=2**20, help="Bytes of a body."
+    )
+    hosts: tuple[str, ...] = setting(
+        "GATELODGE_ALLOWED_HOSTS", CommaSeparated(), default=(), help="Host headers served, besides those of loopback."
+    )
+    origins: tuple[str, ...] = setting(
+        "GATELODGE_ALLOWED_ORIGINS", CommaSeparated(), default=(), help="Origins that browsers may call from."
+    )
+    proxies: tuple[str, ...] = setting(
+        "GATELODGE_TRUSTED_PROXIES", CommaSeparated(), default=(), help="Networks whose X-Forwarded-For is believed."
+    )
+    tool_names: str = setting(
+        "GATELODGE_TOOL_NAMES",
+        fields.String(validate=validate.OneOf(["dotted", "underscore"])),
+        default="dotted",
+        help="Whether lists say jira.search or jira_search; calls may use either.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One address to serve on, its application and the toolset behind it."""
+
+    name: str
+    port: int
+    toolset: Toolset
+    app: web.Application
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """An open server, ready to be bound to its listeners."""
+
+    settings: ServerSettings
+    plugins: Plugins
+    catalogue: Catalogue
+    policy: GatePolicy
+    hub: Toolset
+    listeners: tuple[Listener, ...]
+
+    def protocol(self, toolset: Toolset) -> Protocol:
+        return _protocol(toolset, self.settings)
+
+
+@asynccontextmanager
+async def open_server(
+    variables: Mapping[str, str], *, extra_plugins: Iterable[tuple[str, Any]] = ()
+) -> AsyncIterator[Server]:
+    """Everything but the sockets: plugins configured, storage and plugin lifespans open, applications built.
+
+    `variables` is the environment; `extra_plugins` are pairs of name and plugin, besides those of the entry points. Raises
+    `StartupError` with one line that says what to change.
+    """
+    environment = Environment(variables)
+    settings = environment.read(ServerSettings)
+    storage_settings = environment.read(StorageSettings)
+    plugins = Plugins()
+    plugins.load(extra_plugins)
+    ports = {name: environment.read(_port_settings(name, plugins.port(name))) for name in plugins.catalogue.plugins}
+    catalogue = plugins.configure(environment)
+    compiled = _compile(plugins)
+    async with AsyncExitStack() as stack:
+        storage = await stack.enter_async_context(open_storage(storage_settings, plugins.migrations()))
+        await _enter_lifespans(stack, plugins, storage)
+        compiled = {name: tool for name, tool in compiled.items() if name in catalogue.tools}
+        dispatch = Dispatch(catalogue.middleware)
+        policy = _gate_policy(settings, catalogue)
+        _refuse_unsafe_bind(settings, catalogue)
+
+        def toolset(name: str, owners: Iterable[str]) -> Toolset:
+            return Toolset(name, catalogue, owners, dispatch, timeout=settings.timeout, compiled=compiled)
+
+        hub = toolset("hub", catalogue.plugins)
+        alone = [(name, ports[name].port) for name in catalogue.plugins if ports[name].port is not None]
+        sets = [(hub, settings.port), *((toolset(name, [name]), port) for name, port in alone)]
+        listeners = tuple(Listener(s.name, port, s, _application(s, settings, policy, catalogue)) for s, port in sets)
+        yield Server(
+            settings=settings, plugins=plugins, catalogue=catalogue, policy=policy, hub=hub, listeners=listeners
+        )
+
+
+def _application(
+    toolset: Toolset, settings: ServerSettings, policy: GatePolicy, catalogue: Catalogue
+) -> web.Application:
+    app = web.Application(middlewares=[gate(policy)], client_max_size=settings.max_body)
+    app[STREAMS] = set()
+    app.on_shutdown.append(end_streams)
+    protocol = _protocol(toolset, settings)
+    StreamableHTTP(protocol, Sessions()).add_to(app)
+    LegacySSE(protocol).add_to(app)
+    Rest(toolset, protocol).add_to(app)
+    Health(toolset.name, __version__, catalogue.health, catalogue.broken).add_to(app)
+    return app
+
+
+def _protocol(toolset: Toolset, settings: ServerSettings) -> Protocol:
+    underscore = settings.tool_names == "underscore"
+    return Protocol(toolset, version=__version__, instructions=INSTRUCTIONS, underscore_names=underscore)
+
+
+def _port_settings(plugin: str, default: int | None) -> type[Any]:
+    """`MCP_<PLUGIN>_PORT`: the one setting whose name is not known before the plugins are."""
+    name = f"MCP_{plugin.upper().replace('-', '_')}_PORT"
+    port = setting(name, fields.Integer(validate=PORT), default=default, help=f"Port of a listener for {plugin} alone.")
+    return make_dataclass("PortSettings", [("port", int | None, port)], frozen=True)
+
+
+def _compile(plugins: Plugins) -> dict[str, CompiledTool]:
+    """Compile every tool; one with a bad schema takes its plugin out, and only that."""
+    compiled: dict[str, CompiledTool] = {}
+    for name, (owner, tool) in list(plugins.catalogue.tools.items()):
+        try:
+            compiled[name] = compile_tool(owner, tool)
+        except Exception as error:  # a schema is a plugin's code; whatever it raises is that plugin's failure
+            plugins.leave_out(plugins.catalogue.plugins[owner], error)
+    return compiled
+
+
+async def _enter_lifespans(stack: AsyncExitStack, plugins: Plugins, storage: Storage) -> None:
+    for plugin, lifespan in plugins.lifespans(storage):
+        try:
+            await stack.enter_async_context(lifespan)
+        except Exception as error:  # a plugin that cannot open its resources is left out, unless it is policy
+            plugins.leave_out(plugin, error)
+
+
+def _gate_policy(settings: ServerSettings, catalogue: Catalogue) -> GatePolicy:
+    local = _is_loopback(settings.host)
+    return GatePolicy(
+        authenticators=tuple(catalogue.authenticators),
+        hosts=LOOPBACK_HOSTS | set(settings.hosts) if local or settings.hosts else None,
+        origins=frozenset(settings.origins),
+        trusted_proxies=tuple(_network(text) for text in settings.proxies),
+    )
+
+
+def _refuse_unsafe_bind(settings: ServerSettings, catalogue: Catalogue) -> None:
+    if not _is_loopback(settings.host) and not any(item.strong for item in catalogue.authenticators):
+        raise StartupError("unsafe_bind", f"GATELODGE_HOST={settings.host} is public, but no real authentication is set up")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _network(text: str) -> Network:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise StartupError("setting_invalid", f"GATELODGE_TRUSTED_PROXIES: {text!r} is no network") from None
