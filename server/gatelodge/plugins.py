@@ -77,11 +77,12 @@ class Plugins:
         for name, plugin in extra:
             self._register(Plugin(name, "inline", plugin() if isinstance(plugin, type) else plugin))
 
-    def configure(self, environment: Environment) -> Catalogue:
-        """Let each plugin read its settings, refuse unknown ones, and collect what is registered."""
+    def configure(self, environment: Environment, *, strict: bool = True) -> Catalogue:
+        """Let each plugin read its settings, refuse unknown ones when `strict`, and collect what is registered."""
         for plugin in list(self.catalogue.plugins.values()):
             self._attempt(plugin, lambda plugin=plugin: self._hook(plugin, "gatelodge_configure", environment=environment))
-        environment.refuse_unknown()
+        if strict:
+            environment.refuse_unknown()
         for plugin in self._in_order():
             self._attempt(plugin, lambda plugin=plugin: self._collect(plugin))
         self._fold_order()

@@ -46,7 +46,7 @@ class Health:
 
     async def ready(self, request: web.Request) -> web.Response:
         """200 while every critical check passes and the server is not draining, 503 otherwise; each check with its state."""
-        states = await asyncio.gather(*(_state(owner, check) for owner, check in self._checks))
+        states = await check_states(self._checks)
         broken = [{"name": b.name, "distribution": b.distribution, "reason": b.reason} for b in self._broken]
         failed = self.draining or any(state["status"] == "failed" and state["critical"] for state in states)
         status = "draining" if self.draining else "unready" if failed else "ready"
@@ -55,6 +55,11 @@ class Health:
 
     def _stamped(self, status: str) -> dict[str, Any]:
         return {"status": status, "timestamp": datetime.now(UTC).isoformat(), "version": self._version}
+
+
+async def check_states(checks: Sequence[tuple[str, HealthCheck]]) -> list[dict[str, Any]]:
+    """Every check run at once: `{name, plugin, critical, status: ok|failed, detail}` each."""
+    return await asyncio.gather(*(_state(owner, check) for owner, check in checks))
 
 
 async def _state(owner: str, check: HealthCheck) -> dict[str, Any]:

@@ -1,0 +1,5 @@
+"""`python -m gatelodge` is `gatelodge`."""
+
+from .cli import main
+
+main()

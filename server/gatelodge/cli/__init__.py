@@ -1,0 +1,54 @@
+"""`gatelodge`: one file a command. A refusal to start is one line on stderr and exit status 2."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import click
+
+from .. import __version__
+from ..errors import StartupError
+from ..plugins import Plugins
+from .doctor import doctor
+from .migrate import migrate
+from .plugins import plugins
+from .serve import serve
+from .stdio import stdio
+from .tools import tools
+
+
+class _Commands(click.Group):
+    """The core's commands, and those the plugins bring, which are looked up only when the core has none of the name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *self._from_plugins()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, cmd_name) or self._from_plugins().get(cmd_name)
+
+    @staticmethod
+    def _from_plugins() -> dict[str, click.Command]:
+        found = Plugins()
+        found.load()
+        return {command.name or "": command for command in found.commands()}
+
+
+@click.group(cls=_Commands)
+@click.version_option(__version__, prog_name="gatelodge")
+def cli() -> None:
+    """A governed MCP server for Jira and SQL."""
+
+
+for command in (serve, stdio, migrate, plugins, tools, doctor):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """The console script."""
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        cli(prog_name="gatelodge")
+    except StartupError as error:
+        click.echo(f"gatelodge: {error}", err=True)
+        sys.exit(2)
