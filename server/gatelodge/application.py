@@ -189,7 +189,9 @@ def _gate_policy(settings: ServerSettings, catalogue: Catalogue) -> GatePolicy:
 
 def _refuse_unsafe_bind(settings: ServerSettings, catalogue: Catalogue) -> None:
     if not _is_loopback(settings.host) and not any(item.strong for item in catalogue.authenticators):
-        raise StartupError("unsafe_bind", f"GATELODGE_HOST={settings.host} is public, but no real authentication is set up")
+        raise StartupError(
+            "unsafe_bind", f"GATELODGE_HOST={settings.host} is public, but no real authentication is set up"
+        )
 
 
 def _is_loopback(host: str) -> bool:

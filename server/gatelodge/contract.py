@@ -345,5 +345,3 @@ class HealthCheck:
     name: str
     check: Callable[[], Awaitable[str]]
     critical: bool = True
-
-

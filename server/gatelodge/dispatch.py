@@ -73,7 +73,9 @@ class Dispatch:
             return Result(error=ToolError(ErrorCode.TIMEOUT, f"{call.name} did not finish before its deadline"))
         except Exception:  # the last line of defence: the caller gets a code and an id, the log gets the cause
             logger.exception("call failed", extra={"request_id": call.request_id, "target": call.name})
-            return Result(error=ToolError(ErrorCode.INTERNAL, "The server failed; its log has the cause under this request id."))
+            return Result(
+                error=ToolError(ErrorCode.INTERNAL, "The server failed; its log has the cause under this request id.")
+            )
 
 
 async def _target(call: Call) -> Result:

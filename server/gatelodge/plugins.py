@@ -80,7 +80,9 @@ class Plugins:
     def configure(self, environment: Environment, *, strict: bool = True) -> Catalogue:
         """Let each plugin read its settings, refuse unknown ones when `strict`, and collect what is registered."""
         for plugin in list(self.catalogue.plugins.values()):
-            self._attempt(plugin, lambda plugin=plugin: self._hook(plugin, "gatelodge_configure", environment=environment))
+            self._attempt(
+                plugin, lambda plugin=plugin: self._hook(plugin, "gatelodge_configure", environment=environment)
+            )
         if strict:
             environment.refuse_unknown()
         for plugin in self._in_order():

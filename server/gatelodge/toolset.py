@@ -87,7 +87,9 @@ class Toolset:
         if found is None:
             near = difflib.get_close_matches(name, self.tools, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise ToolError(ErrorCode.NOT_FOUND, f"There is no tool {name!r}{hint}", details={"fields": {"name": ["Unknown tool."]}})
+            raise ToolError(
+                ErrorCode.NOT_FOUND, f"There is no tool {name!r}{hint}", details={"fields": {"name": ["Unknown tool."]}}
+            )
         return found
 
     async def call_tool(self, name: str, arguments: Mapping[str, Any], origin: Origin) -> Result:
@@ -104,14 +106,18 @@ class Toolset:
             match = item.pattern.fullmatch(uri) if item.pattern else None
             if match:
                 variables = {name: unquote(value) for name, value in match.groupdict().items()}
-                return await self._dispatch(self._call("resource", uri, item, item.owner, {"uri": uri, **variables}, origin))
+                return await self._dispatch(
+                    self._call("resource", uri, item, item.owner, {"uri": uri, **variables}, origin)
+                )
         raise ToolError(ErrorCode.NOT_FOUND, f"There is no resource {uri!r}", details={"uri": uri})
 
     async def get_prompt(self, name: str, arguments: Mapping[str, Any], origin: Origin) -> Result:
         """Render a prompt. Raises `not_found`, and `validation_error` for a missing or unknown argument."""
         item = self.prompts.get(name)
         if item is None:
-            raise ToolError(ErrorCode.NOT_FOUND, f"There is no prompt {name!r}", details={"fields": {"name": ["Unknown prompt."]}})
+            raise ToolError(
+                ErrorCode.NOT_FOUND, f"There is no prompt {name!r}", details={"fields": {"name": ["Unknown prompt."]}}
+            )
         _check_prompt_arguments(item.item, arguments)
         return await self._dispatch(self._call("prompt", name, item, item.owner, arguments, origin))
 
@@ -178,7 +184,9 @@ def _check_prompt_arguments(prompt: Prompt, arguments: Mapping[str, Any]) -> Non
     known = {argument.name for argument in prompt.arguments}
     wrong = {name: ["Unknown argument."] for name in arguments if name not in known}
     wrong |= {a.name: ["Missing."] for a in prompt.arguments if a.required and a.name not in arguments}
-    wrong |= {name: ["Not a string."] for name, value in arguments.items() if name in known and not isinstance(value, str)}
+    wrong |= {
+        name: ["Not a string."] for name, value in arguments.items() if name in known and not isinstance(value, str)
+    }
     if wrong:
         field_name, sentences = next(iter(wrong.items()))
         raise ToolError(ErrorCode.VALIDATION_ERROR, f"{field_name}: {sentences[0]}", details={"fields": wrong})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import click
 
@@ -17,7 +18,11 @@ def plugins() -> None:
     found.load()
     catalogue = found.configure(Environment(os.environ), strict=False)
     for name, plugin in sorted(catalogue.plugins.items()):
-        kinds = {"tools": catalogue.tools, "resources": catalogue.resources, "prompts": catalogue.prompts}
+        kinds: dict[str, dict[str, tuple[str, Any]]] = {
+            "tools": catalogue.tools,
+            "resources": catalogue.resources,
+            "prompts": catalogue.prompts,
+        }
         counts = {kind: sum(owner == name for owner, _ in items.values()) for kind, items in kinds.items()}
         brings = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "policy"
         click.echo(f"{name:<16} {plugin.distribution:<24} {brings}")

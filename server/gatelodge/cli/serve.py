@@ -38,9 +38,7 @@ async def _serve(quiet: bool) -> None:
 
 async def _bind(stack: AsyncExitStack, listener: Listener, host: str) -> str:
     """Listen, and answer the base URL. Raises `StartupError` for a port that is taken."""
-    runner = web.AppRunner(
-        listener.app, handler_cancellation=True, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT
-    )
+    runner = web.AppRunner(listener.app, handler_cancellation=True, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     try:

@@ -48,7 +48,9 @@ async def _list(as_json: bool) -> None:
     async with open_server(os.environ) as server:
         found = server.hub.tools.values()
         if as_json:
-            click.echo(json.dumps([{"name": t.tool.name, "title": t.tool.title, "inputSchema": t.input_schema} for t in found]))
+            click.echo(
+                json.dumps([{"name": t.tool.name, "title": t.tool.title, "inputSchema": t.input_schema} for t in found])
+            )
             return
         for compiled in found:
             click.echo(f"{compiled.tool.name:<32} {compiled.tool.title}")

@@ -13,7 +13,7 @@ from typing import Any
 from ..contract import LogLevel, Principal
 from .jsonrpc import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Message, ProtocolError
 from .methods import CAPABILITIES_KEY, LOG_LEVEL_KEY, Answer, Protocol, stateless_revision
-from .peer import LEVELS, Notify, Peer, unheard
+from .peer import LEVELS, NO_HEADERS, CallHeaders, Notify, Peer, unheard
 from .revisions import Revision, negotiate
 
 
@@ -29,7 +29,7 @@ class Conversation:
     capabilities: Mapping[str, Any] = field(default_factory=dict)
 
     async def answer(
-        self, message: Message, request_id: str, *, notify: Notify = unheard, **headers: str | None
+        self, message: Message, request_id: str, *, notify: Notify = unheard, headers: CallHeaders = NO_HEADERS
     ) -> Answer:
         """The result of a request. Raises `ProtocolError`."""
         if message.method == "initialize":
@@ -54,7 +54,7 @@ class Conversation:
             notify=notify,
             log_level=self.log_level,
             capabilities=self.capabilities,
-            **headers,
+            headers=headers,
         )
         return await self.protocol.answer(message, peer)
 
@@ -63,7 +63,9 @@ class Conversation:
             raise ProtocolError(INVALID_REQUEST, "This session is initialised already", id=message.id)
         capabilities = message.params.get("capabilities", {})
         if not isinstance(message.params.get("protocolVersion"), str) or not isinstance(capabilities, dict):
-            raise ProtocolError(INVALID_PARAMS, "protocolVersion must be a string, capabilities an object", id=message.id)
+            raise ProtocolError(
+                INVALID_PARAMS, "protocolVersion must be a string, capabilities an object", id=message.id
+            )
         self.revision = negotiate(message.params["protocolVersion"])
         self.capabilities = capabilities
         return self.protocol.initialize(self.revision)
@@ -83,14 +85,16 @@ def stateless_peer(
     door: str,
     request_id: str,
     notify: Notify,
-    headers: Mapping[str, str | None],
+    headers: CallHeaders,
 ) -> Peer:
     """The peer of a request that carries all about itself in `_meta`."""
     level = message.meta.get(LOG_LEVEL_KEY)
     if level is not None and level not in LEVELS:
         raise ProtocolError(INVALID_PARAMS, f"_meta: {LOG_LEVEL_KEY} must be one of {', '.join(LEVELS)}", id=message.id)
     if message.method == "initialize":
-        raise ProtocolError(METHOD_NOT_FOUND, f"There is no method 'initialize' in {revision.name}", status=404, id=message.id)
+        raise ProtocolError(
+            METHOD_NOT_FOUND, f"There is no method 'initialize' in {revision.name}", status=404, id=message.id
+        )
     return Peer(
         revision=revision,
         principal=principal,
@@ -99,5 +103,5 @@ def stateless_peer(
         notify=notify,
         log_level=level,
         capabilities=message.meta[CAPABILITIES_KEY],
-        **headers,
+        headers=headers,
     )

@@ -26,7 +26,9 @@ RequestId = str | int
 class ProtocolError(Exception):
     """A fault of the protocol, answered as a JSON-RPC error. `status` is for doors that speak HTTP."""
 
-    def __init__(self, code: int, message: str, *, data: Any = None, status: int = 400, id: RequestId | None = None) -> None:
+    def __init__(
+        self, code: int, message: str, *, data: Any = None, status: int = 400, id: RequestId | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
@@ -105,7 +107,14 @@ def _message(value: Any) -> Message:
 
 
 def _kind(value: Any) -> str:
-    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+    names = {
+        dict: "an object",
+        list: "an array",
+        str: "a string",
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+    }
     return names.get(type(value), "null")
 
 

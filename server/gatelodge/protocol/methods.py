@@ -33,7 +33,9 @@ Answer = dict[str, Any]
 class Protocol:
     """The MCP face of a toolset."""
 
-    def __init__(self, toolset: Toolset, *, version: str, instructions: str = "", underscore_names: bool = False) -> None:
+    def __init__(
+        self, toolset: Toolset, *, version: str, instructions: str = "", underscore_names: bool = False
+    ) -> None:
         self.toolset = toolset
         self._info = {"name": "gatelodge", "title": "Gatelodge", "version": version}
         self._instructions = instructions
@@ -57,7 +59,9 @@ class Protocol:
     async def answer(self, message: Message, peer: Peer) -> Answer:
         """The `result` member of the response. Raises `ProtocolError`."""
         method = message.method or ""
-        handler = self._discover if method == "server/discover" and peer.revision.stateless else self._methods.get(method)
+        handler = (
+            self._discover if method == "server/discover" and peer.revision.stateless else self._methods.get(method)
+        )
         if handler is None or (method == "ping" and peer.revision.stateless):
             raise ProtocolError(METHOD_NOT_FOUND, f"There is no method {method!r} in {peer.revision.name}", status=404)
         answer = await handler(message, peer)
@@ -83,7 +87,11 @@ class Protocol:
         return {}
 
     async def _discover(self, message: Message, peer: Peer) -> Answer:
-        answer = {"supportedVersions": list(REVISIONS), "capabilities": self.capabilities(), "instructions": self._instructions}
+        answer = {
+            "supportedVersions": list(REVISIONS),
+            "capabilities": self.capabilities(),
+            "instructions": self._instructions,
+        }
         return answer | {"ttlMs": DISCOVER_TTL_MS, "cacheScope": "public"}
 
     async def _list_tools(self, message: Message, peer: Peer) -> Answer:
@@ -100,7 +108,9 @@ class Protocol:
         return _page("resourceTemplates", [item for item in wire if "uriTemplate" in item], message, peer)
 
     async def _list_prompts(self, message: Message, peer: Peer) -> Answer:
-        return _page("prompts", [render.prompt(p.item) for p in self.toolset.visible_prompts(peer.principal)], message, peer)
+        return _page(
+            "prompts", [render.prompt(p.item) for p in self.toolset.visible_prompts(peer.principal)], message, peer
+        )
 
     async def _call_tool(self, message: Message, peer: Peer) -> Answer:
         name, arguments = _string(message, "name"), _object(message, "arguments")
@@ -139,8 +149,8 @@ class Protocol:
             principal=peer.principal,
             door=peer.door,
             request_id=peer.request_id,
-            idempotency_key=peer.idempotency_key,
-            trace=peer.trace or meta.get("traceparent"),
+            idempotency_key=peer.headers.idempotency_key,
+            trace=peer.headers.trace or meta.get("traceparent"),
             meta=meta,
             channel=PeerChannel(peer.notify, _progress_token(meta), peer.log_level),
         )
@@ -167,7 +177,6 @@ def unsupported_version(requested: object, message: Message) -> ProtocolError:
     return ProtocolError(UNSUPPORTED_VERSION, "Unsupported protocol version", data=data, id=message.id)
 
 
-
 def _fault(error: ToolError | None, request_id: str) -> ProtocolError:
     assert error is not None
     internal = error.code is ErrorCode.INTERNAL
@@ -177,7 +186,11 @@ def _fault(error: ToolError | None, request_id: str) -> ProtocolError:
 
 def _is_input_error(result: Result) -> bool:
     """Before 2025-11-25 wrong arguments were a fault of the protocol; from there on the model gets to read them."""
-    return result.error is not None and result.error.code is ErrorCode.VALIDATION_ERROR and "fields" in result.error.details
+    return (
+        result.error is not None
+        and result.error.code is ErrorCode.VALIDATION_ERROR
+        and "fields" in result.error.details
+    )
 
 
 def _progress_token(meta: Mapping[str, Any]) -> str | int | None:

@@ -19,6 +19,17 @@ async def unheard(message: Mapping[str, Any]) -> None:
     """For a door with no way to send a notification."""
 
 
+@dataclass(frozen=True, slots=True)
+class CallHeaders:
+    """The HTTP headers that concern a call: `Idempotency-Key` and `traceparent`."""
+
+    idempotency_key: str | None = None
+    trace: str | None = None
+
+
+NO_HEADERS = CallHeaders()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
     """`notify` sends a JSON-RPC notification related to the message at hand; `log_level` is the least severe one wanted."""
@@ -29,8 +40,7 @@ class Peer:
     request_id: str
     notify: Notify = unheard
     log_level: LogLevel | None = None
-    idempotency_key: str | None = None
-    trace: str | None = None
+    headers: CallHeaders = NO_HEADERS
     capabilities: Mapping[str, Any] = field(default_factory=dict)
 
 

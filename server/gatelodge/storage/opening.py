@@ -21,10 +21,18 @@ class StorageSettings:
     """`database_url` of None means the embedded Postgres, in `data_dir`."""
 
     database_url: str | None = setting(
-        "DATABASE_URL", fields.String(), default=None, help="Postgres; without it an embedded one is started.", secret=True
+        "DATABASE_URL",
+        fields.String(),
+        default=None,
+        help="Postgres; without it an embedded one is started.",
+        secret=True,
     )
     redis_url: str | None = setting(
-        "REDIS_URL", fields.String(), default=None, help="Redis or Valkey; without it state stays in the process.", secret=True
+        "REDIS_URL",
+        fields.String(),
+        default=None,
+        help="Redis or Valkey; without it state stays in the process.",
+        secret=True,
     )
     data_dir: str | None = setting(
         "GATELODGE_DATA_DIR", fields.String(), default=None, help="Folder of the embedded Postgres."

@@ -19,6 +19,7 @@ from aiohttp import web
 from ..contract import Authenticator, Credentials, Principal
 from ..errors import ErrorCode, ToolError, describe
 from ..protocol.jsonrpc import INVALID_REQUEST, ProtocolError, error_response
+from ..protocol.peer import CallHeaders
 
 logger = logging.getLogger(__name__)
 
@@ -115,6 +116,10 @@ def client_address(request: web.Request, trusted: Sequence[Network]) -> tuple[st
     return peer, True
 
 
+def call_headers(request: web.Request) -> CallHeaders:
+    return CallHeaders(request.headers.get("Idempotency-Key"), request.headers.get("traceparent"))
+
+
 def _credentials(request: web.Request, policy: GatePolicy) -> Credentials:
     address, trusted = client_address(request, policy.trusted_proxies)
     headers = {name.lower(): value for name, value in request.headers.items()}
@@ -155,7 +160,12 @@ def _from_http(error: web.HTTPException) -> ToolError:
     if error.status == 413:
         return ToolError(ErrorCode.VALIDATION_ERROR, "The body is larger than the limit.", status=413)
     if error.status == 405:
-        return ToolError(ErrorCode.NOT_FOUND, "This method is not allowed here.", status=405, headers={"Allow": error.headers.get("Allow", "")})
+        return ToolError(
+            ErrorCode.NOT_FOUND,
+            "This method is not allowed here.",
+            status=405,
+            headers={"Allow": error.headers.get("Allow", "")},
+        )
     if error.status == 404:
         return ToolError(ErrorCode.NOT_FOUND, "There is nothing at this path.")
     return ToolError(ErrorCode.VALIDATION_ERROR, error.reason, status=error.status)

@@ -36,7 +36,9 @@ class Health:
 
     async def root(self, request: web.Request) -> web.Response:
         doors = {"mcp": "/mcp", "sse": "/sse", "tools": "/tools", "health": "/health"}
-        return json_response({"name": "gatelodge", "version": self._version, "listener": self._listener, "doors": doors})
+        return json_response(
+            {"name": "gatelodge", "version": self._version, "listener": self._listener, "doors": doors}
+        )
 
     async def live(self, request: web.Request) -> web.Response:
         return json_response(self._stamped("ok"))

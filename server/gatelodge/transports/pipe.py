@@ -6,7 +6,7 @@ import asyncio
 
 from ..protocol.conversation import Conversation
 from ..protocol.jsonrpc import INVALID_REQUEST, Message, ProtocolError, error_response, parse, response
-from ..protocol.peer import Notify
+from ..protocol.peer import NO_HEADERS, CallHeaders, Notify
 
 
 class Pipe:
@@ -17,7 +17,7 @@ class Pipe:
         self._send = send
         self._running: dict[str | int, asyncio.Task[None]] = {}
 
-    async def receive(self, body: bytes, request_id: str, **headers: str | None) -> None:
+    async def receive(self, body: bytes, request_id: str, headers: CallHeaders = NO_HEADERS) -> None:
         """Take one message. Requests run side by side; `initialize` is answered before the next message is read.
 
         Raises `ProtocolError` for what is no message, and for an id that is in use.
@@ -28,9 +28,9 @@ class Pipe:
         if message.method == "notifications/cancelled":
             self._cancel(message.params.get("requestId"))
         elif message.method == "initialize" and message.id is not None:
-            await self._answer(message, request_id, **headers)
+            await self._answer(message, request_id, headers)
         elif message.method is not None and message.id is not None:
-            self._start(message, request_id, **headers)
+            self._start(message, request_id, headers)
 
     async def close(self) -> None:
         """Cancel what still runs, and wait until it has stopped."""
@@ -39,12 +39,12 @@ class Pipe:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _start(self, message: Message, request_id: str, **headers: str | None) -> None:
+    def _start(self, message: Message, request_id: str, headers: CallHeaders) -> None:
         id = message.id
         assert id is not None
         if id in self._running:
             raise ProtocolError(INVALID_REQUEST, "id: a request with this id is still running", id=id)
-        task = asyncio.create_task(self._answer(message, request_id, **headers))
+        task = asyncio.create_task(self._answer(message, request_id, headers))
         self._running[id] = task
         task.add_done_callback(lambda _: self._running.pop(id, None))
 
@@ -53,10 +53,10 @@ class Pipe:
         if task is not None:
             task.cancel()
 
-    async def _answer(self, message: Message, request_id: str, **headers: str | None) -> None:
+    async def _answer(self, message: Message, request_id: str, headers: CallHeaders) -> None:
         assert message.id is not None
         try:
-            result = await self._conversation.answer(message, request_id, notify=self._send, **headers)
+            result = await self._conversation.answer(message, request_id, notify=self._send, headers=headers)
         except ProtocolError as error:
             await self._send(error_response(error, message.id))
         else:

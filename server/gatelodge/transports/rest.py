@@ -12,12 +12,11 @@ from ..contract import JSON, Result, Route, RouteRequest, SilentChannel
 from ..dispatch import CompiledTool
 from ..errors import ErrorCode, ToolError, describe
 from ..protocol import render
-from ..protocol.jsonrpc import notification
 from ..protocol.methods import Protocol
 from ..protocol.peer import PeerChannel
 from ..protocol.revisions import LATEST_SESSION, REVISIONS
 from ..toolset import Origin, Toolset
-from .gate import PRINCIPAL, REQUEST_ID, error_reply, json_response
+from .gate import PRINCIPAL, REQUEST_ID, call_headers, error_reply, json_response
 from .streaming import STREAMS, open_stream
 
 API = "/api/v1/mcp"
@@ -123,7 +122,9 @@ async def _named_call(request: web.Request) -> tuple[str, Mapping[str, Any]]:
     wrong: dict[str, list[str]] = {}
     if not isinstance(body, dict):
         raise ToolError(ErrorCode.VALIDATION_ERROR, "The body must be an object of name and arguments.")
-    wrong |= {key: ["Unknown member; known are name and arguments."] for key in body if key not in ("name", "arguments")}
+    wrong |= {
+        key: ["Unknown member; known are name and arguments."] for key in body if key not in ("name", "arguments")
+    }
     if not isinstance(body.get("name"), str):
         wrong["name"] = ["Must be a string."]
     if not isinstance(body.get("arguments", {}), dict):
@@ -135,12 +136,13 @@ async def _named_call(request: web.Request) -> tuple[str, Mapping[str, Any]]:
 
 
 def _origin(request: web.Request, channel: PeerChannel | None = None) -> Origin:
+    headers = call_headers(request)
     return Origin(
         principal=request[PRINCIPAL],
         door="rest",
         request_id=request[REQUEST_ID],
-        idempotency_key=request.headers.get("Idempotency-Key"),
-        trace=request.headers.get("traceparent"),
+        idempotency_key=headers.idempotency_key,
+        trace=headers.trace,
         channel=channel or SilentChannel(),
     )
 

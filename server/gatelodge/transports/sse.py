@@ -11,7 +11,7 @@ from aiohttp import web
 from ..protocol.conversation import Conversation
 from ..protocol.jsonrpc import INVALID_REQUEST, ProtocolError
 from ..protocol.methods import Protocol
-from .gate import PRINCIPAL, REQUEST_ID
+from .gate import PRINCIPAL, REQUEST_ID, call_headers
 from .pipe import Pipe
 from .sessions import Sessions
 from .streaming import STREAMS, open_stream
@@ -54,8 +54,5 @@ class LegacySSE:
         session_id = request.query.get("session_id", "")
         if self._sessions.find(session_id, request[PRINCIPAL]) is None:
             raise ProtocolError(INVALID_REQUEST, "session_id: no open stream of yours has this id", status=404)
-        key, trace = request.headers.get("Idempotency-Key"), request.headers.get("traceparent")
-        await self._pipes[session_id].receive(
-            await request.read(), request[REQUEST_ID], idempotency_key=key, trace=trace
-        )
+        await self._pipes[session_id].receive(await request.read(), request[REQUEST_ID], call_headers(request))
         return web.Response(status=202, text="Accepted")

@@ -25,7 +25,7 @@ from ..protocol.jsonrpc import (
 )
 from ..protocol.methods import Protocol, stateless_revision, unsupported_version
 from ..protocol.revisions import REVISIONS, Revision
-from .gate import PRINCIPAL, REQUEST_ID, json_response
+from .gate import PRINCIPAL, REQUEST_ID, call_headers, json_response
 from .sessions import Sessions
 from .streaming import Reply
 
@@ -65,10 +65,10 @@ class StreamableHTTP:
     async def _one(self, request: web.Request, message: Message) -> web.StreamResponse:
         revision = stateless_revision(message)
         claimed = request.headers.get(VERSION_HEADER)
-        if revision is not None or (claimed in REVISIONS and REVISIONS[claimed].stateless):
-            return await self._stateless(request, message, revision)
         if claimed is not None and claimed not in REVISIONS:
             raise unsupported_version(claimed, message)
+        if revision is not None or (claimed is not None and REVISIONS[claimed].stateless):
+            return await self._stateless(request, message, revision)
         if message.method == "initialize":
             return await self._initialize(request, message)
         session = self._session(request, request[PRINCIPAL])
@@ -78,9 +78,7 @@ class StreamableHTTP:
             return web.Response(status=202)
         return await self._reply(request, message, session)
 
-    async def _stateless(
-        self, request: web.Request, message: Message, revision: Revision | None
-    ) -> web.StreamResponse:
+    async def _stateless(self, request: web.Request, message: Message, revision: Revision | None) -> web.StreamResponse:
         if message.method is None:
             raise ProtocolError(INVALID_REQUEST, "This revision has no responses from the client")
         if message.id is None:
@@ -88,7 +86,7 @@ class StreamableHTTP:
         check_headers(request.headers, message, revision)
         assert revision is not None
         reply = Reply(request)
-        headers = _call_headers(request)
+        headers = call_headers(request)
         door, request_id = "streamable_http", request[REQUEST_ID]
         peer = stateless_peer(message, revision, request[PRINCIPAL], door, request_id, reply.notify, headers)
         try:
@@ -109,7 +107,9 @@ class StreamableHTTP:
         assert message.id is not None
         reply = Reply(request)
         try:
-            answer = await session.answer(message, request[REQUEST_ID], notify=reply.notify, **_call_headers(request))
+            answer = await session.answer(
+                message, request[REQUEST_ID], notify=reply.notify, headers=call_headers(request)
+            )
         except ProtocolError as error:
             # Clients of these revisions take a status other than 200 for a broken transport, not for an answer.
             return await reply.finish(error_response(error, message.id))
@@ -125,7 +125,7 @@ class StreamableHTTP:
     async def _batched(self, request: web.Request, message: Message, session: Conversation) -> dict[str, Any]:
         assert message.id is not None
         try:
-            answer = await session.answer(message, request[REQUEST_ID], **_call_headers(request))
+            answer = await session.answer(message, request[REQUEST_ID], headers=call_headers(request))
         except ProtocolError as error:
             return error_response(error, message.id)
         return response(message.id, answer)
@@ -167,8 +167,3 @@ def _match(name: str, header: str | None, body: object) -> None:
         raise ProtocolError(HEADER_MISMATCH, f"{name}: this header is required")
     if header != body:
         raise ProtocolError(HEADER_MISMATCH, f"{name}: the header says {header!r}, the body {body!r}")
-
-
-def _call_headers(request: web.Request) -> dict[str, str | None]:
-    headers = request.headers
-    return {"idempotency_key": headers.get("Idempotency-Key"), "trace": headers.get("traceparent")}

@@ -12,7 +12,7 @@ from aiohttp_sse import EventSourceResponse
 
 from .gate import json_response
 
-STREAMS: web.AppKey[set[EventSourceResponse]] = web.AppKey("streams", set)
+STREAMS = web.AppKey("streams", set[EventSourceResponse])
 
 
 async def open_stream(request: web.Request, headers: Mapping[str, str] | None = None) -> EventSourceResponse:
