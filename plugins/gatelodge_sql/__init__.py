@@ -1,0 +1,1 @@
+"""The SQL plugin: every query template is a tool, read-only and seen through the caller's tenant."""

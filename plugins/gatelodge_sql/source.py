@@ -1,0 +1,73 @@
+"""A Postgres database that templates read, in transactions that see only the caller's rows."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import asyncpg
+
+from gatelodge import StartupError, Storage
+from gatelodge.storage.postgres import create_pool
+
+from .template import OWN_SOURCE
+
+if TYPE_CHECKING:
+    from asyncpg import Connection, Pool
+
+READER = "gatelodge_reader"
+RESTRICT = """
+SELECT set_config('app.current_tenant_id', $1, true), set_config('statement_timeout', $2, true),
+       set_config('role', coalesce($3, current_setting('role')), true)
+"""
+UNRESTRICTED = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """`role` is taken on for each transaction; without one the DSN's own user must be a restricted one."""
+
+    name: str
+    pool: Pool[Any]
+    role: str | None = None
+
+    @asynccontextmanager
+    async def reading(self, tenant: UUID, timeout: float) -> AsyncIterator[Connection[Any]]:
+        """A read-only transaction of one tenant, in which a statement may take `timeout` seconds."""
+        milliseconds = max(1, int(timeout * 1000))
+        async with self.pool.acquire() as connection, connection.transaction(readonly=True):
+            await connection.execute(RESTRICT, str(tenant), str(milliseconds), self.role)
+            yield connection
+
+    async def check(self) -> str:
+        """For the health page. Raises when the database does not answer."""
+        await self.pool.fetchval("SELECT 1")
+        return f"{self.pool.get_size()} connections"
+
+
+@asynccontextmanager
+async def open_sources(storage: Storage, dsns: dict[str, str]) -> AsyncIterator[dict[str, Source]]:
+    """The server's own database and those of the operator, by name. Raises `StartupError`."""
+    async with AsyncExitStack() as stack:
+        sources = {OWN_SOURCE: Source(OWN_SOURCE, storage.postgres, READER)}
+        for name, dsn in dsns.items():
+            pool = await create_pool(dsn, max_size=10, application="gatelodge-sql")
+            stack.push_async_callback(pool.close)
+            await _refuse_unrestricted(name, pool)
+            sources[name] = Source(name, pool)
+        yield sources
+
+
+async def _refuse_unrestricted(name: str, pool: Pool[Any]) -> None:
+    try:
+        unrestricted = await pool.fetchval(UNRESTRICTED)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise StartupError("storage", f"source {name} cannot be used: {error}") from None
+    if unrestricted:
+        raise StartupError(
+            "setting_invalid",
+            f"GATELODGE_SQL_SOURCES: {name} connects past row-level security; use a role that may only read",
+        )
