@@ -155,7 +155,7 @@ def _load_query(body: Any) -> dict[str, Any]:
     try:
         loaded: dict[str, Any] = _Query().load(body)
     except ValidationError as error:
-        wrong = {name: [str(part) for part in parts] for name, parts in error.messages_dict.items()}
+        wrong = {name.replace("_schema", "body"): parts for name, parts in error.messages_dict.items()}
         name, sentences = next(iter(wrong.items()))
         raise ToolError("validation_error", f"{name}: {sentences[0]}", details={"fields": wrong}) from None
     return loaded

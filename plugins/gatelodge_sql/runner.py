@@ -13,7 +13,8 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from gatelodge import Call, StartupError, ToolError
+from gatelodge import Call, ToolError
+from gatelodge.storage import StorageError
 
 from .cursor import Cursors
 from .failure import as_tool_error
@@ -69,7 +70,7 @@ async def _prepare(template: Template, source: Source) -> Prepared:
         line = template.line_of(int(position)) if position else template.first_line
         raise template.error(line, f"Postgres refuses it: {error}") from None
     except (OSError, asyncpg.InterfaceError) as error:
-        raise StartupError("storage", f"source {source.name} cannot be used: {error}") from None
+        raise StorageError(f"source {source.name} cannot be used: {error}") from None
     _check_columns(template, attributes)
     columns = tuple({"name": item.name, "type": item.type.name} for item in attributes)
     numeric = tuple(item.name for item in attributes if item.type.name in ("numeric", "numeric[]"))

@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from gatelodge import StartupError, Storage
+from gatelodge.storage import StorageError
 from gatelodge.storage.postgres import create_pool
 
 from .template import OWN_SOURCE
@@ -54,18 +55,25 @@ async def open_sources(storage: Storage, dsns: dict[str, str]) -> AsyncIterator[
     async with AsyncExitStack() as stack:
         sources = {OWN_SOURCE: Source(OWN_SOURCE, storage.postgres, READER)}
         for name, dsn in dsns.items():
-            pool = await create_pool(dsn, max_size=10, application="gatelodge-sql")
+            pool = await _connect(name, dsn)
             stack.push_async_callback(pool.close)
             await _refuse_unrestricted(name, pool)
             sources[name] = Source(name, pool)
         yield sources
 
 
+async def _connect(name: str, dsn: str) -> Pool[Any]:
+    try:
+        return await create_pool(dsn, max_size=10, application="gatelodge-sql")
+    except StorageError as error:
+        raise StorageError(f"source {name}: {error.args[0].removeprefix('storage: ')}") from None
+
+
 async def _refuse_unrestricted(name: str, pool: Pool[Any]) -> None:
     try:
         unrestricted = await pool.fetchval(UNRESTRICTED)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise StartupError("storage", f"source {name} cannot be used: {error}") from None
+        raise StorageError(f"source {name} cannot be used: {error}") from None
     if unrestricted:
         raise StartupError(
             "setting_invalid",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
-import gatelodge_sql
 import pytest
+
+import gatelodge_sql
 from gatelodge import Environment, StartupError, ToolError
 from gatelodge.dispatch import compile_tool
 from gatelodge.schema import json_schema, loader
@@ -221,7 +222,10 @@ BAD = [
     ("COPY t TO STDOUT", "not COPY"),
     ("EXPLAIN SELECT 1", "not EXPLAIN"),
     ("WITH x AS (DELETE FROM t RETURNING *)\nSELECT * FROM x", "t.sql:6: a template only reads; DELETE"),
-    ("WITH x AS (SELECT 1), y AS (\nINSERT INTO t SELECT 1 RETURNING *) SELECT * FROM y", "t.sql:7: a template only reads; INS"),
+    (
+        "WITH x AS (SELECT 1), y AS (\nINSERT INTO t SELECT 1 RETURNING *) SELECT * FROM y",
+        "t.sql:7: a template only reads; INS",
+    ),
     ("WITH x AS (UPDATE t SET a = 1 RETURNING *) SELECT * FROM x", "only reads; UPDATE"),
     ("SELECT *\n INTO copy FROM t", "t.sql:7: a template only reads; INTO"),
     ("SELECT * FROM t\n FOR UPDATE", "t.sql:7: a template only reads; FOR"),
