@@ -81,7 +81,7 @@ async def waiting(pool: asyncpg.Pool) -> int:
 
 
 async def until_waiting(pool: asyncpg.Pool) -> None:
-    while not await waiting(pool):
+    while not await waiting(pool):  # noqa: ASYNC110 - Postgres has no event for it
         await asyncio.sleep(0.01)
 
 
@@ -301,7 +301,7 @@ async def test_a_lost_connection_is_a_network_error(gate: Gate, pool: asyncpg.Po
     ],
 )
 async def test_a_failing_query_tells_its_code_only(open_gate: OpenGate, sql: str, word: str, code: str) -> None:
-    """What Postgres says about a failure may quote rows and SQL, so the caller gets a code, a sentence and the SQLSTATE."""
+    """What Postgres says may quote rows and SQL, so the caller gets a code, a sentence and the SQLSTATE."""
     gate = await open_gate({"failing": template(sql, text_parameter("word"))})
     result = await gate.call("sql.failing", {"word": word})
     assert result.error is not None

@@ -114,7 +114,7 @@ def test_every_tool_compiles() -> None:
 
 
 def test_placeholders_are_cast_to_the_declared_type() -> None:
-    """Each `:name` becomes a numbered placeholder with its header's Postgres type; a name used twice keeps its number."""
+    """Each `:name` becomes a numbered placeholder cast to its header's type; used twice, it keeps its number."""
     sql = "SELECT :x::uuid, a::text, ':x', $$ :x $$, \"od:x\" /* :x */ -- :x\n FROM t WHERE b = :x AND c = ANY(:y)"
     header = one() + "\n" + one("y", type='"array"', items='{ type = "date" }')
     parsed = parse_template("t", "t.sql", template(sql, header))
@@ -257,7 +257,7 @@ BAD = [
 
 @pytest.mark.parametrize(("sql", "message"), BAD)
 def test_a_template_that_does_more_than_read_is_refused(sql: str, message: str) -> None:
-    """A write, a second statement, an unknown function or an undeclared parameter stops the start, with file and line."""
+    """A write, a second statement, an unknown function or parameter stops the start, with file and line."""
     with pytest.raises(StartupError) as caught:
         parse_template("t", "t.sql", template(sql))
     assert str(caught.value).startswith("template_invalid: t.sql:")
