@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -29,17 +30,21 @@ UNRESTRICTED = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = cu
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """`role` is taken on for each transaction; without one the DSN's own user must be a restricted one."""
+    """`role` is taken on for each transaction; without one the DSN's own user must be a restricted one.
+
+    `turns` are the connections that templates may hold at once, so that slow ones leave some to the rest of the server.
+    """
 
     name: str
     pool: Pool[Any]
+    turns: asyncio.Semaphore
     role: str | None = None
 
     @asynccontextmanager
     async def reading(self, tenant: UUID, timeout: float) -> AsyncIterator[Connection[Any]]:
         """A read-only transaction of one tenant, in which a statement may take `timeout` seconds."""
         milliseconds = max(1, int(timeout * 1000))
-        async with self.pool.acquire() as connection, connection.transaction(readonly=True):
+        async with self.turns, self.pool.acquire() as connection, connection.transaction(readonly=True):
             await connection.execute(RESTRICT, str(tenant), str(milliseconds), self.role)
             yield connection
 
@@ -53,12 +58,13 @@ class Source:
 async def open_sources(storage: Storage, dsns: dict[str, str]) -> AsyncIterator[dict[str, Source]]:
     """The server's own database and those of the operator, by name. Raises `StartupError`."""
     async with AsyncExitStack() as stack:
-        sources = {OWN_SOURCE: Source(OWN_SOURCE, storage.postgres, READER)}
+        half = asyncio.Semaphore(max(1, storage.postgres.get_max_size() // 2))
+        sources = {OWN_SOURCE: Source(OWN_SOURCE, storage.postgres, half, READER)}
         for name, dsn in dsns.items():
             pool = await _connect(name, dsn)
             stack.push_async_callback(pool.close)
             await _refuse_unrestricted(name, pool)
-            sources[name] = Source(name, pool)
+            sources[name] = Source(name, pool, asyncio.Semaphore(pool.get_max_size()))
         yield sources
 
 

@@ -311,6 +311,18 @@ async def test_a_failing_query_tells_its_code_only(open_gate: OpenGate, sql: str
     assert "SELECT" not in str(result.error)
 
 
+async def test_slow_queries_leave_connections_to_the_server(gate: Gate, pool: asyncpg.Pool) -> None:
+    """Templates hold at most half of the server's connections; the others wait their turn."""
+    async with pool.acquire() as blocker, blocker.transaction():
+        await blocker.execute("LOCK TABLE work_items")
+        calls = [asyncio.create_task(gate.page("search_issues_by_project", project_key="SHOP")) for _ in range(30)]
+        while await waiting(pool) < pool.get_max_size() // 2:  # noqa: ASYNC110 - Postgres has no event for it
+            await asyncio.sleep(0.01)
+        assert await pool.fetchval("SELECT 1") == 1
+    pages = await asyncio.gather(*calls)
+    assert [page["row_count"] for page in pages] == [0] * 30
+
+
 # --- what Postgres finds at start ---
 
 
