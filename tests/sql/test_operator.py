@@ -59,16 +59,16 @@ INSERT INTO measurements VALUES
 
 
 @pytest.fixture
-async def warehouse(database: str) -> AsyncIterator[str]:
+async def warehouse(superuser: str) -> AsyncIterator[str]:
     """A second database, reached by a role that may only read one table of it."""
     role, password = f"warehouse_{secrets.token_hex(4)}", secrets.token_urlsafe()
-    owner = await asyncpg.connect(database)
+    owner = await asyncpg.connect(superuser)
     try:
         await owner.execute(FILL)
         await owner.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'; GRANT SELECT ON measurements TO {role}")
-        host = database.partition("?")[2]
+        host = superuser.partition("?")[2]
         name = await owner.fetchval("SELECT current_database()")
-        yield _with_user(database, role, password, name, host)
+        yield _with_user(superuser, role, password, name, host)
         await owner.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
     finally:
         await owner.close()
@@ -106,11 +106,11 @@ async def test_health_has_a_check_of_every_source(open_gate: OpenGate, warehouse
     assert "connections" in await checks["source warehouse"].check()
 
 
-async def test_a_source_past_row_level_security_is_refused(open_gate: OpenGate, database: str) -> None:
+async def test_a_source_past_row_level_security_is_refused(open_gate: OpenGate, superuser: str) -> None:
     """A superuser's DSN would read everything, so the start stops, without showing the DSN."""
     with pytest.raises(StartupError, match="warehouse connects past row-level security") as caught:
-        await open_gate(GATELODGE_SQL_SOURCES=f"warehouse={database}")
-    assert database not in str(caught.value)
+        await open_gate(GATELODGE_SQL_SOURCES=f"warehouse={superuser}")
+    assert superuser not in str(caught.value)
 
 
 async def test_a_source_that_does_not_answer_stops_the_start(open_gate: OpenGate) -> None:

@@ -1,0 +1,2 @@
+-- The role stays: another database of the cluster may need it.
+SELECT 1;

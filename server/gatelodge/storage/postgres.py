@@ -1,0 +1,81 @@
+"""Connections to Postgres by asyncpg, and the pool."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import msgspec
+
+from . import StorageError
+
+if TYPE_CHECKING:
+    from asyncpg import Connection, Pool
+
+CONNECT_TIMEOUT = 10.0
+CONNECTION_ERRORS = (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What asyncpg raises when a server cannot be reached, or does not let us in."""
+SHOWABLE = re.compile(r"(?P<scheme>[a-z+0-9]+://)([^@/?#]*@)?(?P<place>[\w.,\[\]-]*(:\d+)?(/[\w.%-]*)?)(\?[^@#]*)?")
+
+
+def plain_dsn(url: str) -> str:
+    """The URL without SQLAlchemy's driver part: `postgresql+asyncpg://` is what the guides people follow say."""
+    return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)
+
+
+def shown_dsn(url: str) -> str:
+    """The URL as it may be shown to a person: without user, password and query.
+
+    Of one that is not well-formed nothing is shown, because a password may hold any delimiter.
+    """
+    found = SHOWABLE.fullmatch(url)
+    return f"{found['scheme']}{found['place']}" if found else "postgresql://…"
+
+
+async def connect(dsn: str) -> Connection[Any]:
+    """One connection. Raises `StorageError`."""
+    try:
+        return await asyncpg.connect(plain_dsn(dsn), timeout=CONNECT_TIMEOUT)
+    except CONNECTION_ERRORS as error:
+        raise unusable(dsn, error) from None
+
+
+async def create_pool(
+    dsn: str, *, max_size: int = 20, command_timeout: float = 30.0, application: str = "gatelodge"
+) -> Pool[Any]:
+    """A pool whose connections speak JSON by msgspec. Raises `StorageError` when the first one cannot be made.
+
+    `command_timeout` is in seconds, for each statement.
+    """
+    try:
+        return await asyncpg.create_pool(
+            plain_dsn(dsn),
+            min_size=1,
+            max_size=max_size,
+            timeout=CONNECT_TIMEOUT,
+            command_timeout=command_timeout,
+            statement_cache_size=256,
+            server_settings={"application_name": application},
+            init=_set_codecs,
+        )
+    except CONNECTION_ERRORS as error:
+        raise unusable(dsn, error) from None
+
+
+def unusable(dsn: str, error: Exception) -> StorageError:
+    """The error of a connection as one line. What cannot be parsed is not quoted: it may be a part of the password."""
+    if isinstance(error, ValueError):
+        reason = "the URL is not valid (special characters in a password must be percent-encoded)"
+    else:
+        reason = " ".join(str(error).split()) or type(error).__name__
+    return StorageError(f"Postgres at {shown_dsn(dsn)} cannot be used: {reason}")
+
+
+async def _set_codecs(connection: Connection[Any]) -> None:
+    for name in ("json", "jsonb"):
+        await connection.set_type_codec(name, schema="pg_catalog", encoder=_encode, decoder=msgspec.json.decode)
+
+
+def _encode(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

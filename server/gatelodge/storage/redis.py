@@ -1,0 +1,32 @@
+"""The Redis or Valkey client, by redis-py's asyncio."""
+
+from __future__ import annotations
+
+import re
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ConstantBackoff
+
+from . import StorageError
+
+CONNECT_TIMEOUT = 1.0
+COMMAND_TIMEOUT = 1.0
+
+
+def connect(url: str) -> Redis:
+    """A client that gives up fast: redis-py's default of several slow retries would hold every call for seconds.
+
+    `valkey://` and `valkeys://` are taken too. Opens no connection yet. Raises `StorageError` for a URL that is none.
+    """
+    try:
+        return Redis.from_url(
+            re.sub(r"^valkey(s?)://", r"redis\1://", url),
+            socket_connect_timeout=CONNECT_TIMEOUT,
+            socket_timeout=COMMAND_TIMEOUT,
+            retry=Retry(ConstantBackoff(0.02), retries=1),
+            health_check_interval=30,
+            client_name="gatelodge",
+        )
+    except ValueError:  # its message quotes the URL, which may hold a password
+        raise StorageError("REDIS_URL is not valid; it must begin with redis://, rediss:// or unix://") from None
