@@ -3,7 +3,7 @@ title = "Issues with a similar title"
 description = """
 Finds issues whose title contains words like the given ones, misspellings included, in the named projects; the closest first. Use it
 when you know roughly what an issue is called but not its key. Rows: issue_key, title, project_key, issue_type, status, assignee,
-updated_at and similarity (0.6 to 1; 1 when the words stand in the title as given)."""
+updated_at and similarity (0.45 to 1; 1 when the words stand in the title as given)."""
 
 [params.query]
 type = "string"
