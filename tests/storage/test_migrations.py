@@ -23,7 +23,7 @@ from ..conftest import Cluster
 
 UP = "import asyncio, sys; from gatelodge.storage import migrations; asyncio.run(migrations.up(sys.argv[1]))"
 CORE_FILES = sorted(Path(gatelodge_migrations.__path__[0], "core").glob("*.sql"))
-POLLING = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_try_advisory%'"
+POLLING = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_try%' AND datname = current_database()"
 Write = Callable[..., list[str]]
 
 

@@ -56,7 +56,7 @@ class DataFolder:
     async def claimed(self, patience: float) -> AsyncIterator[int]:
         """The folder exists and is ours alone to use; the value is its lock, for the server to inherit.
 
-        A server whose owner was killed still has it for a moment: that is waited for, `patience` seconds.
+        A server without an owner (killed, say) still has it for a moment: that is waited for, `patience` seconds.
         """
         try:
             self._open_up()
@@ -65,7 +65,10 @@ class DataFolder:
             raise StorageError(f"data folder {self.root} cannot be written: {error.strerror}") from None
         try:
             await self._hold(lock, patience)
-            yield lock
+            try:
+                yield lock
+            finally:
+                os.ftruncate(lock, 0)  # what may still run for a moment has no owner any more
         finally:
             os.close(lock)
 

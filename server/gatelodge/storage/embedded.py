@@ -93,15 +93,14 @@ async def _initialise(folder: DataFolder, binaries: Binaries, lock: int) -> None
     options = ["-U", SUPERUSER, "-E", "UTF8", *_locale(binaries.major), "--auth=scram-sha-256"]
     with folder.lent_secret() as secret:
         command = [str(binaries.folder / "initdb"), "-D", str(partial), *options, f"--pwfile={secret}"]
-        process = await _spawn(folder, command, lock, death=signal.SIGKILL, output=subprocess.PIPE)
+        process = _spawn(folder, command, lock, death=signal.SIGKILL)
         try:
-            said, _ = await process.communicate()
+            await asyncio.to_thread(process.wait)
         finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            process.kill()
+            process.wait()
     if process.returncode != 0:
-        raise StorageError(f"initdb failed: {_reason(said.decode(errors='replace'))}")
+        raise StorageError(f"initdb failed: {_reason(folder.said())} (log: {folder.log})")
     partial.rename(folder.data)
 
 
@@ -129,7 +128,7 @@ def _sockets(folder: DataFolder) -> Iterator[Path]:
 @asynccontextmanager
 async def _running(
     folder: DataFolder, binaries: Binaries, sockets: Path, lock: int
-) -> AsyncIterator[asyncio.subprocess.Process]:
+) -> AsyncIterator[subprocess.Popen[bytes]]:
     options = {
         "listen_addresses": "",
         "port": str(PORT),
@@ -141,9 +140,8 @@ async def _running(
     }
     arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     folder.forget_dead_server()
-    with folder.open_log() as log:
-        command = [str(binaries.folder / "postgres"), "-D", str(folder.data), *arguments]
-        process = await _spawn(folder, command, lock, death=signal.SIGINT, output=log.fileno())
+    command = [str(binaries.folder / "postgres"), "-D", str(folder.data), *arguments]
+    process = _spawn(folder, command, lock, death=signal.SIGINT)
     try:
         with watched(process.pid):
             yield process
@@ -151,34 +149,36 @@ async def _running(
         await _stop(process)
 
 
-async def _spawn(
-    folder: DataFolder, command: list[str], lock: int, *, death: signal.Signals, output: int
-) -> asyncio.subprocess.Process:
-    """`death` is the signal it gets when we die. It inherits the lock: the folder stays claimed while it lives."""
+def _spawn(folder: DataFolder, command: list[str], lock: int, *, death: signal.Signals) -> subprocess.Popen[bytes]:
+    """`death` is the signal it gets when we die. It inherits the lock: the folder stays claimed while it lives.
+
+    Not by asyncio: uvloop's way to start a process knows no `user`.
+    """
     account = folder.account
     try:
-        return await asyncio.create_subprocess_exec(
-            *command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=folder.root,
-            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},  # our own environment holds secrets
-            start_new_session=True,  # Ctrl+C reaches us alone, so that the pool closes before the server does
-            preexec_fn=die_with_parent(death),
-            pass_fds=(lock,),
-            user=account.pw_uid if account else None,
-            group=account.pw_gid if account else None,
-            extra_groups=[] if account else None,
-        )
+        with folder.open_log() as log:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=folder.root,
+                env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},  # our own environment holds secrets
+                start_new_session=True,  # Ctrl+C reaches us alone, so that the pool closes before the server does
+                preexec_fn=die_with_parent(death),
+                pass_fds=(lock,),
+                user=account.pw_uid if account else None,
+                group=account.pw_gid if account else None,
+                extra_groups=[] if account else None,
+            )
     except (OSError, subprocess.SubprocessError) as error:
         raise StorageError(f"{command[0]} cannot be started: {error}") from None
 
 
-async def _until_ready(process: asyncio.subprocess.Process, dsn: str, folder: DataFolder) -> None:
+async def _until_ready(process: subprocess.Popen[bytes], dsn: str, folder: DataFolder) -> None:
     deadline = asyncio.get_running_loop().time() + START_TIMEOUT
     while asyncio.get_running_loop().time() < deadline:
-        if process.returncode is not None:
+        if process.poll() is not None:
             raise StorageError(f"the embedded Postgres did not start: {_reason(folder.said())} (log: {folder.log})")
         try:
             connection = await asyncpg.connect(dsn)
@@ -205,17 +205,13 @@ async def _prepare(administrator: str, password: str) -> None:
         await connection.close()
 
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
+async def _stop(process: subprocess.Popen[bytes]) -> None:
     """Fast shutdown; a server that does not manage it in time is killed, and recovers at its next start."""
-    if process.returncode is not None:
-        return
     process.send_signal(signal.SIGINT)
-    try:
-        async with asyncio.timeout(STOP_TIMEOUT):
-            await process.wait()
-    except TimeoutError:
+    end = asyncio.ensure_future(asyncio.to_thread(process.wait))
+    if not (await asyncio.wait({end}, timeout=STOP_TIMEOUT))[0]:
         process.kill()
-        await process.wait()
+    await end
 
 
 def _reason(said: str) -> str:
