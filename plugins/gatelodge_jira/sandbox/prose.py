@@ -17,39 +17,40 @@ THINGS = {
         "size guide", "image gallery", "cookie banner", "order history", "voucher field",
     ),
     "OPS": (
-        "primary database", "message queue", "load balancer", "nightly backup", "certificate", "build
-        cluster", "object store", "DNS zone", "metrics pipeline", "VPN gateway", "cache node", "log archive",
+        "primary database", "message queue", "load balancer", "nightly backup", "certificate",
+        "build cluster", "object store", "DNS zone", "metrics pipeline", "VPN gateway", "cache node",
+        "log archive",
     ),
 }  # fmt: skip
 FAULTS = (
-    "fails", "times out", "is slow", "shows the wrong total", "is done twice", "loses its state", "returns
-    error 500", "ignores the time zone", "breaks on ünïcode names", "leaks memory", "is refused", "never
-    finishes",
+    "fails", "times out", "is slow", "shows the wrong total", "is done twice", "loses its state",
+    "returns error 500", "ignores the time zone", "breaks on ünïcode names", "leaks memory", "is refused",
+    "never finishes",
 )  # fmt: skip
 OCCASIONS = (
-    "after the last release", "for customers in Norway", "on mobile", "under load", "at midnight", "when the
-    network drops", "with more than 100 items", "for guests", "in Safari", "after a retry", "on the first of
-    the month", "during failover",
+    "after the last release", "for customers in Norway", "on mobile", "under load", "at midnight",
+    "when the network drops", "with more than 100 items", "for guests", "in Safari", "after a retry",
+    "on the first of the month", "during failover",
 )  # fmt: skip
 WISHES = (
-    "Export the {} as CSV", "Show the status of each {}", "Let support correct a {}", "Remember the last {}",
-    "Send a notice when a {} changes", "Add an audit trail to the {}", "Make the {} accessible by keyboard",
-    "Cache the {}", "Explain the {} to new users", "Allow several {} rules", "Measure the {}", "Preview the
-    {}",
+    "Export the {} as CSV", "Show the status of each {}", "Let support correct a {}",
+    "Remember the last {}", "Send a notice when a {} changes", "Add an audit trail to the {}",
+    "Make the {} accessible by keyboard", "Cache the {}", "Explain the {} to new users",
+    "Allow several {} rules", "Measure the {}", "Preview the {}",
 )  # fmt: skip
 CHORES = (
-    "Upgrade the library behind the {}", "Write a runbook for the {}", "Remove the old {}", "Add tests for the
-    {}", "Move the {} to the new cluster", "Review access to the {}", "Rotate the keys of the {}", "Document
-    the {}",
+    "Upgrade the library behind the {}", "Write a runbook for the {}", "Remove the old {}",
+    "Add tests for the {}", "Move the {} to the new cluster", "Review access to the {}",
+    "Rotate the keys of the {}", "Document the {}",
 )  # fmt: skip
 THEMES = ("Faster", "Reliable", "Simpler", "Safer", "Cheaper", "Better")
 LABELS = ("customer", "regression", "tech-debt", "security", "performance", "quick-win", "needs-design", "compliance")
 REMARKS = (
-    "I can reproduce this on staging.", "Seen again this morning, twice.", "The fix is in review.", "We need a
-    decision from product before going on.", "Is this still wanted?", "Rolled out to ten per cent.", "Logs
-    attached to the incident channel.", "Waiting for the supplier's answer.", "Let us split this in two.",
-    "Verified after the release.", "Same cause as the timeout of last week, I think.", "Priority agreed with
-    support.",
+    "I can reproduce this on staging.", "Seen again this morning, twice.", "The fix is in review.",
+    "We need a decision from product before going on.", "Is this still wanted?",
+    "Rolled out to ten per cent.", "Logs attached to the incident channel.",
+    "Waiting for the supplier's answer.", "Let us split this in two.", "Verified after the release.",
+    "Same cause as the timeout of last week, I think.", "Priority agreed with support.",
 )  # fmt: skip
 
 
