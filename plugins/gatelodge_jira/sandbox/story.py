@@ -11,6 +11,8 @@ from . import prose
 from .prose import ADF
 from .world import ISSUE_TYPES, PEOPLE, PRIORITIES, PROJECTS, RESOLUTIONS, STATUSES, Category, Project
 
+SEED = 7
+"""Of the story that everyone is told who does not ask for another."""
 DAYS = 180
 SIZES = {"PAY": 900, "WEB": 800, "OPS": 700}
 FIRST_ID = 10_000
