@@ -14,11 +14,13 @@ from marshmallow import Schema, ValidationError, fields
 from gatelodge import (
     READ,
     Call,
+    Cursors,
     Environment,
     HealthCheck,
     Result,
     Route,
     RouteRequest,
+    SecretSettings,
     StartupError,
     Storage,
     Tool,
@@ -28,7 +30,6 @@ from gatelodge import (
 from gatelodge.contract import JSON
 from gatelodge.schema import json_schema
 
-from .cursor import Cursors
 from .runner import Limits, Runner, prepare
 from .settings import SQLSettings
 from .source import Source, open_sources
@@ -64,6 +65,7 @@ class SQLPlugin:
 
     def __init__(self) -> None:
         self._settings = SQLSettings()
+        self._secret = SecretSettings()
         self._templates: dict[str, Template] = {}
         self._sources: Mapping[str, Source] = {}
         self._runner: Runner | None = None
@@ -71,6 +73,7 @@ class SQLPlugin:
     @hookimpl
     def gatelodge_configure(self, environment: Environment) -> None:
         self._settings = environment.read(SQLSettings)
+        self._secret = environment.read(SecretSettings)
         folders = [SHIPPED] if self._settings.templates is None else [SHIPPED, self._settings.templates]
         for template in (template for folder in folders for template in load_templates(folder)):
             if template.name in self._templates:
@@ -106,7 +109,7 @@ class SQLPlugin:
         async with open_sources(storage, dict(self._settings.sources or {})) as sources:
             prepared = await prepare(list(self._templates.values()), sources)
             limits = Limits(self._settings.max_rows, self._settings.max_bytes)
-            self._runner = Runner(prepared, Cursors(self._settings.secret_key), limits)
+            self._runner = Runner(prepared, Cursors(self._secret.current, "sql"), limits)
             self._sources = sources
             yield
 

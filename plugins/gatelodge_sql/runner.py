@@ -13,10 +13,9 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from gatelodge import Call, ToolError
+from gatelodge import Call, Cursors, ToolError
 from gatelodge.storage import StorageError
 
-from .cursor import Cursors
 from .failure import as_tool_error
 from .source import Source
 from .template import CURSOR, PAGE, Template
@@ -112,7 +111,7 @@ class Runner:
         template, tenant = prepared.template, call.principal.tenant
         arguments = {key: value for key, value in call.arguments.items() if key != CURSOR}
         given = call.arguments.get(CURSOR)
-        offset = 0 if given is None else self._cursors.read(tenant, template.digest, arguments, given)
+        offset = 0 if given is None else self._cursors.read(tenant, [template.digest, arguments], given)
         started = time.perf_counter()
         try:
             rows, truncated = await self._page(prepared, tenant, arguments, offset, call.deadline)
@@ -121,7 +120,7 @@ class Runner:
         elapsed = time.perf_counter() - started
         cursor = None
         if truncated and template.ordered:
-            cursor = self._cursors.sign(tenant, template.digest, arguments, offset + len(rows))
+            cursor = self._cursors.sign(tenant, [template.digest, arguments], offset + len(rows))
         return {
             "columns": prepared.columns,
             "rows": rows,

@@ -65,10 +65,3 @@ class SQLSettings:
         default=2**20,
         help="Bytes of JSON rows one call may answer; more are left to its cursor.",
     )
-    secret_key: str | None = setting(
-        "GATELODGE_SECRET_KEY",
-        fields.String(),
-        default=None,
-        help="Signs cursors, so that every replica takes them; without it a restart makes them invalid.",
-        secret=True,
-    )

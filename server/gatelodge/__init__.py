@@ -34,7 +34,8 @@ from .contract import (
 )
 from .errors import ErrorCode, StartupError, ToolError
 from .hookspecs import hookimpl
-from .settings import Environment, setting
+from .settings import CommaSeparated, Environment, setting
+from .signing import Cursors, SecretSettings
 from .storage import Storage
 
 __version__ = "0.1.0"
@@ -51,8 +52,10 @@ __all__ = [
     "BlobContents",
     "Call",
     "Channel",
+    "CommaSeparated",
     "Content",
     "Credentials",
+    "Cursors",
     "Embedded",
     "Environment",
     "ErrorCode",
@@ -69,6 +72,7 @@ __all__ = [
     "Result",
     "Route",
     "RouteRequest",
+    "SecretSettings",
     "StartupError",
     "Storage",
     "Text",
