@@ -249,9 +249,9 @@ async def test_where_we_may_not_make_roles_the_error_says_what_to_run(cluster: C
     await cluster.run(f"CREATE ROLE {role} LOGIN PASSWORD 'x'", f"ALTER DATABASE {name} OWNER TO {role}")
     dsn = urlsplit(empty_database)._replace(netloc=f"{role}:x@").geturl()
     try:
-        with pytest.raises(StorageError, match=f"must run: .*GRANT gatelodge_reader TO {role}"):
+        with pytest.raises(StorageError, match=f"must run: .*GRANT gatelodge_reader, gatelodge_recorder TO {role}"):
             await migrations.up(dsn)
-        await cluster.run(f"GRANT gatelodge_reader TO {role}")
+        await cluster.run(f"GRANT gatelodge_reader, gatelodge_recorder TO {role}")
         await migrations.up(dsn)
         async with connected(dsn) as connection:
             await connection.execute("SET ROLE gatelodge_reader; SELECT count(*) FROM work_items")

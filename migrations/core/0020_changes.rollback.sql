@@ -1,0 +1,2 @@
+DROP TRIGGER settings_changed ON settings;
+DROP FUNCTION notify_change();

@@ -1,0 +1,2 @@
+DROP TABLE api_keys;
+DROP FUNCTION api_keys_stamp();
