@@ -1,0 +1,1 @@
+"""Results of read-only tools, kept for a while."""
