@@ -19,6 +19,7 @@ from .protocol.methods import Protocol
 from .settings import CommaSeparated, Environment, setting
 from .storage import Storage
 from .storage.opening import StorageSettings, open_storage
+from .switches.store import live_switches
 from .toolset import Toolset
 from .transports.gate import GatePolicy, Network, gate
 from .transports.health import Health
@@ -114,6 +115,7 @@ async def open_server(
     compiled = _compile(plugins)
     async with AsyncExitStack() as stack:
         storage = await stack.enter_async_context(open_storage(storage_settings, plugins.migrations()))
+        storage = await stack.enter_async_context(live_switches(storage, catalogue.switches))
         await _enter_lifespans(stack, plugins, storage)
         compiled = {name: tool for name, tool in compiled.items() if name in catalogue.tools}
         dispatch = Dispatch(catalogue.middleware)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .contract import Authenticator, HealthCheck, Middleware, Prompt, Resource, Route, Tool
     from .settings import Environment
     from .storage import Storage
+    from .switches import Switch
 
 PROJECT = "gatelodge"
 
@@ -60,6 +61,11 @@ def gatelodge_authenticators() -> Sequence[Authenticator]:  # type: ignore[empty
 @hookspec
 def gatelodge_routes() -> Sequence[Route]:  # type: ignore[empty-body]
     """Plain HTTP routes, added to each listener that serves this plugin."""
+
+
+@hookspec
+def gatelodge_switches() -> Sequence[Switch]:  # type: ignore[empty-body]
+    """Settings that an operator changes while the server runs, read with `storage.switches.get(name)`."""
 
 
 @hookspec

@@ -17,6 +17,7 @@ from . import hookspecs
 from .contract import Authenticator, HealthCheck, Middleware, Prompt, Resource, Route, Tool
 from .errors import StartupError
 from .settings import Environment
+from .switches import Switch
 
 GROUP = hookspecs.PROJECT
 POLICY_HOOKS = ("gatelodge_middleware", "gatelodge_authenticators")
@@ -60,6 +61,7 @@ class Catalogue:
     authenticators: list[Authenticator] = field(default_factory=list)
     routes: list[tuple[str, Route]] = field(default_factory=list)
     health: list[tuple[str, HealthCheck]] = field(default_factory=list)
+    switches: list[Switch] = field(default_factory=list)
 
 
 class Plugins:
@@ -185,6 +187,7 @@ class Plugins:
             self._own(catalogue.prompts, "prompt", prompt.name, plugin, prompt)
         catalogue.authenticators.extend(self._hook(plugin, "gatelodge_authenticators"))
         catalogue.routes.extend((plugin.name, route) for route in self._hook(plugin, "gatelodge_routes"))
+        catalogue.switches.extend(self._hook(plugin, "gatelodge_switches"))
         catalogue.health.extend((plugin.name, check) for check in self._hook(plugin, "gatelodge_health"))
 
     def _own(self, registry: dict[str, tuple[str, Any]], kind: str, name: str, plugin: Plugin, item: Any) -> None:

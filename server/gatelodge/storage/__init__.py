@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..errors import StartupError
+from ..switches import Changes, Switches
 
 if TYPE_CHECKING:
     from asyncpg import Pool
@@ -23,9 +24,12 @@ class StorageError(StartupError):
 class Storage:
     """What a plugin's lifespan is handed: the asyncpg pool, and the Redis client where one is configured.
 
-    `embedded` says that Postgres is our own, so that demo data may be filled in.
+    `embedded` says that Postgres is our own, so that demo data may be filled in. `switches` holds the live settings;
+    `changes` tells of rows that other processes changed.
     """
 
     postgres: Pool
     redis: Redis | None = None
     embedded: bool = False
+    switches: Switches = field(default_factory=Switches)
+    changes: Changes = field(default_factory=Changes)

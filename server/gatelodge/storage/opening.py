@@ -10,9 +10,10 @@ from pathlib import Path
 from marshmallow import fields, validate
 
 from ..settings import setting
+from ..switches import Changes
 from . import Storage, StorageError, migrations
 from .embedded import default_data_dir, embedded_postgres
-from .postgres import create_pool
+from .postgres import create_pool, plain_dsn
 from .redis import connect
 
 
@@ -79,7 +80,8 @@ async def open_storage(settings: StorageSettings, sources: Sequence[str] = ()) -
         if settings.redis_url is not None:
             redis = connect(settings.redis_url)
             stack.push_async_callback(redis.aclose)
-        yield Storage(pool, redis, embedded=settings.embedded)
+        changes = await stack.enter_async_context(Changes(plain_dsn(dsn)).listening())
+        yield Storage(pool, redis, embedded=settings.embedded, changes=changes)
 
 
 async def _refuse_unmigrated(dsn: str, sources: Sequence[str]) -> None:
