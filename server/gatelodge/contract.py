@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 from uuid import UUID
 
 from marshmallow import Schema
 
+from .content import Hints, Icon
 from .errors import ToolError
+from .questions import CannotAsk, Question
+
+T = TypeVar("T")
 
 JSON = Any
 """A JSON value: what `msgspec.json` encodes (so `datetime`, `Decimal` and `UUID` too)."""
@@ -80,20 +84,40 @@ class Authenticator:
 
 
 class Channel(Protocol):
-    """The way back to the client while a call runs."""
+    """The way back to the client while a call runs. `waits` says that `ask` may wait for a person to answer."""
+
+    @property
+    def waits(self) -> bool: ...
 
     async def progress(self, progress: float, total: float | None, message: str | None) -> None: ...
 
     async def log(self, level: LogLevel, data: JSON, logger: str | None) -> None: ...
 
+    def can_ask(self, kind: type[Question[Any]]) -> bool: ...
+
+    async def ask(self, questions: Mapping[str, Question[Any]]) -> Mapping[str, Any]: ...
+
+    async def hang_up(self, retry: float) -> None: ...
+
 
 class SilentChannel:
     """A channel for a caller that hears only the result."""
+
+    waits = False
 
     async def progress(self, progress: float, total: float | None, message: str | None) -> None:
         return None
 
     async def log(self, level: LogLevel, data: JSON, logger: str | None) -> None:
+        return None
+
+    def can_ask(self, kind: type[Question[Any]]) -> bool:
+        return False
+
+    async def ask(self, questions: Mapping[str, Question[Any]]) -> Mapping[str, Any]:
+        raise CannotAsk({"elicitation": {}})
+
+    async def hang_up(self, retry: float) -> None:
         return None
 
 
@@ -128,6 +152,29 @@ class Call:
         """Send a log line to the client, if it listens at this level. It is not the server's own log."""
         await self.channel.log(level, data, logger)
 
+    def can_ask(self, kind: type[Question[Any]]) -> bool:
+        """Whether the client can be asked a question of this class: `call.can_ask(Form)`."""
+        return self.channel.can_ask(kind)
+
+    async def ask(self, key: str, question: Question[T]) -> T:
+        """Ask the client, under a key that is unique in this call; see `gatelodge.questions` for when the handler runs again.
+
+        Raises `CannotAsk` for a client that cannot, and `ToolError` for one that fails, or does not answer in time.
+        """
+        answer: T = (await self.channel.ask({key: question}))[key]
+        return answer
+
+    async def ask_all(self, questions: Mapping[str, Question[Any]]) -> Mapping[str, Any]:
+        """Ask several questions at once; the answers come under the same keys."""
+        return await self.channel.ask(questions)
+
+    async def hang_up(self, retry: float = 1.0) -> None:
+        """Let the client's connection go while the call runs on; it comes back for the result after `retry` seconds.
+
+        Only clients of 2025-11-25 over Streamable HTTP can; for all others nothing happens. Source: MCP SEP-1699.
+        """
+        await self.channel.hang_up(retry)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
@@ -146,10 +193,14 @@ class Result:
     after: JSON = None
     meta: Mapping[str, JSON] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    questions: Mapping[str, Question[Any]] = field(default_factory=dict)
+    """Not an outcome yet: the client must answer these, and the call will come again from its start."""
 
     @property
     def outcome(self) -> str:
-        """`ok`, `replayed`, or the error's code."""
+        """`ok`, `replayed`, `input_required`, or the error's code."""
+        if self.questions:
+            return "input_required"
         if self.error is not None:
             return self.error.code.value
         return "replayed" if self.replayed else "ok"
@@ -157,63 +208,6 @@ class Result:
 
 Handler = Callable[[Call], Awaitable[Result | Mapping[str, JSON]]]
 Next = Callable[[Call], Awaitable[Result]]
-
-
-# --- what a result holds ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    data: bytes
-    mime_type: str
-
-
-@dataclass(frozen=True, slots=True)
-class Audio:
-    data: bytes
-    mime_type: str
-
-
-@dataclass(frozen=True, slots=True)
-class TextContents:
-    uri: str
-    text: str
-    mime_type: str = "text/plain"
-
-
-@dataclass(frozen=True, slots=True)
-class BlobContents:
-    uri: str
-    blob: bytes
-    mime_type: str = "application/octet-stream"
-
-
-@dataclass(frozen=True, slots=True)
-class Embedded:
-    resource: TextContents | BlobContents
-
-
-@dataclass(frozen=True, slots=True)
-class ResourceLink:
-    uri: str
-    name: str
-    title: str | None = None
-    description: str | None = None
-    mime_type: str | None = None
-
-
-Content = Text | Image | Audio | Embedded | ResourceLink
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    role: Literal["user", "assistant"]
-    content: Content
 
 
 # --- what a plugin registers --------------------------------------------------------------------------------------------
@@ -251,12 +245,21 @@ class Tool:
     handler: Handler
     annotations: Annotations = READ
     scopes: frozenset[str] | None = None
+    icons: tuple[Icon, ...] = ()
     meta: Mapping[str, JSON] = field(default_factory=dict)
+
+
+Complete = Callable[[Call], Awaitable[Sequence[str]]]
+"""Suggestions for an argument, best first: `call.name` says which, `call.arguments` holds what is typed so far of it, and the
+arguments that are already known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """Something to read by URI. A `uri` with `{braces}` is an RFC 6570 level 1 template; its variables are the arguments."""
+    """Something to read by URI. A `uri` with `{braces}` is an RFC 6570 level 1 template; its variables are the arguments.
+
+    `complete` has, by variable, what suggests values for it; `size` is in bytes.
+    """
 
     uri: str
     name: str
@@ -265,14 +268,21 @@ class Resource:
     handler: Handler
     mime_type: str = "text/plain"
     scopes: frozenset[str] | None = None
+    complete: Mapping[str, Complete] = field(default_factory=dict)
+    icons: tuple[Icon, ...] = ()
+    hints: Hints | None = None
+    size: int | None = None
+    meta: Mapping[str, JSON] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Argument:
+    """An argument of a prompt: always a string."""
+
     name: str
     description: str
     required: bool = False
-    complete: Callable[[Call], Awaitable[Sequence[str]]] | None = None
+    complete: Complete | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,6 +295,8 @@ class Prompt:
     handler: Handler
     arguments: tuple[Argument, ...] = ()
     scopes: frozenset[str] | None = None
+    icons: tuple[Icon, ...] = ()
+    meta: Mapping[str, JSON] = field(default_factory=dict)
 
 
 class Phase(IntEnum):

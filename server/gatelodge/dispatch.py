@@ -15,6 +15,8 @@ import msgspec
 
 from .contract import Call, Middleware, Next, Result, Tool
 from .errors import ErrorCode, ToolError
+from .mirrored import Mirrored, mirrored_parameters
+from .questions import InputRequired
 from .schema import checker, json_schema, loader
 
 logger = logging.getLogger(__name__)
@@ -33,6 +35,7 @@ class CompiledTool:
     output_schema: dict[str, Any] | None
     load: Callable[[Mapping[str, Any]], dict[str, Any]]
     check: Callable[[Any], None]
+    mirrored: tuple[Mirrored, ...] = ()
 
 
 def compile_tool(owner: str, tool: Tool) -> CompiledTool:
@@ -47,6 +50,7 @@ def compile_tool(owner: str, tool: Tool) -> CompiledTool:
         output_schema=output_schema,
         load=loader(tool.input),
         check=_accept if output_schema is None else checker(output_schema),
+        mirrored=mirrored_parameters(input_schema),
     )
 
 
@@ -81,12 +85,13 @@ class Dispatch:
 async def _target(call: Call) -> Result:
     """Run the handler. What a tool answers must satisfy its own output schema, or nothing of it is sent."""
     compiled = call.target
-    if not isinstance(compiled, CompiledTool):
-        answer = await compiled.handler(call)
-        return answer if isinstance(answer, Result) else Result(structured=answer)
-    answer = await compiled.tool.handler(call)
+    handler = compiled.tool.handler if isinstance(compiled, CompiledTool) else compiled.handler
+    try:
+        answer = await handler(call)
+    except InputRequired as waiting:
+        return Result(questions=waiting.questions)
     result = answer if isinstance(answer, Result) else Result(structured=answer)
-    if result.error is None and compiled.output_schema is not None:
+    if result.error is None and isinstance(compiled, CompiledTool) and compiled.output_schema is not None:
         compiled.check(msgspec.to_builtins(result.structured))
     return result
 
@@ -95,7 +100,10 @@ def _around(item: Middleware, inner: Next) -> Next:
     handle = item.handle
 
     async def step(call: Call) -> Result:
-        return await handle(call, inner)
+        try:
+            return await handle(call, inner)
+        except InputRequired as waiting:
+            return Result(questions=waiting.questions)
 
     return step
 

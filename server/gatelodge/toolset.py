@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 from uuid import uuid4
 
-from .contract import Call, Channel, Kind, Principal, Prompt, Resource, Result, Route, SilentChannel
+from .contract import Call, Channel, Complete, Kind, Principal, Prompt, Resource, Result, Route, SilentChannel
 from .dispatch import CompiledTool, Dispatch, compile_tool, new_deadline
 from .errors import ErrorCode, ToolError
 from .plugins import Catalogue
@@ -44,6 +44,18 @@ class Owned:
     @property
     def handler(self) -> Any:
         return self.item.handler
+
+
+@dataclass(frozen=True, slots=True)
+class Completer:
+    """What suggests values for one argument of a prompt or resource template, under the owner and scopes of that."""
+
+    owner: str
+    complete: Complete
+    scopes: frozenset[str]
+
+    async def handler(self, call: Call) -> Result:
+        return Result(structured={"values": list(await self.complete(call))})
 
 
 class Toolset:
@@ -102,24 +114,77 @@ class Toolset:
 
     async def read_resource(self, uri: str, origin: Origin) -> Result:
         """Read a resource by its URI, through templates too. Raises `not_found`."""
+        item, variables = self.resource(uri)
+        return await self._dispatch(self._call("resource", uri, item, item.owner, {"uri": uri, **variables}, origin))
+
+    def resource(self, uri: str) -> tuple[Owned, dict[str, str]]:
+        """What a URI leads to, and the variables of its template. Raises `not_found`."""
+        exact = self.resources.get(uri)
+        if exact is not None:
+            return exact, {}
         for item in self.resources.values():
             match = item.pattern.fullmatch(uri) if item.pattern else None
             if match:
-                variables = {name: unquote(value) for name, value in match.groupdict().items()}
-                return await self._dispatch(
-                    self._call("resource", uri, item, item.owner, {"uri": uri, **variables}, origin)
-                )
+                return item, {name: unquote(value) for name, value in match.groupdict().items()}
         raise ToolError(ErrorCode.NOT_FOUND, f"There is no resource {uri!r}", details={"uri": uri})
+
+    def shows_resource(self, principal: Principal, uri: str) -> bool:
+        """Whether there is such a resource, and this caller may read it."""
+        try:
+            item, _ = self.resource(uri)
+        except ToolError:
+            return False
+        return self._shows(principal, "resource", uri, item.scopes)
 
     async def get_prompt(self, name: str, arguments: Mapping[str, Any], origin: Origin) -> Result:
         """Render a prompt. Raises `not_found`, and `validation_error` for a missing or unknown argument."""
+        item = self.prompt(name)
+        _check_prompt_arguments(item.item, arguments)
+        return await self._dispatch(self._call("prompt", name, item, item.owner, arguments, origin))
+
+    def prompt(self, name: str) -> Owned:
+        """Raises `not_found`."""
         item = self.prompts.get(name)
         if item is None:
             raise ToolError(
                 ErrorCode.NOT_FOUND, f"There is no prompt {name!r}", details={"fields": {"name": ["Unknown prompt."]}}
             )
-        _check_prompt_arguments(item.item, arguments)
-        return await self._dispatch(self._call("prompt", name, item, item.owner, arguments, origin))
+        return item
+
+    async def complete_prompt(self, name: str, argument: str, known: Mapping[str, str], origin: Origin) -> Result:
+        """Suggestions for an argument of a prompt; `known` holds what is typed of it, and the other arguments."""
+        owned = self.prompt(name)
+        found = {item.name: item.complete for item in owned.item.arguments}
+        return await self._complete(owned, name, found, argument, known, origin)
+
+    async def complete_resource(self, template: str, argument: str, known: Mapping[str, str], origin: Origin) -> Result:
+        """The same for a variable of a resource template. Raises `not_found` and `validation_error`."""
+        owned = self.resources.get(template)
+        if owned is None:
+            raise ToolError(ErrorCode.NOT_FOUND, f"There is no resource {template!r}", details={"uri": template})
+        names = owned.pattern.groupindex if owned.pattern else ()
+        found = {name: owned.item.complete.get(name) for name in names}
+        return await self._complete(owned, template, found, argument, known, origin)
+
+    async def _complete(
+        self,
+        owned: Owned,
+        name: str,
+        found: Mapping[str, Complete | None],
+        argument: str,
+        known: Mapping[str, str],
+        origin: Origin,
+    ) -> Result:
+        if argument not in found:
+            wrong = {argument: ["Unknown argument."]}
+            raise ToolError(
+                ErrorCode.VALIDATION_ERROR, f"{name} has no argument {argument!r}", details={"fields": wrong}
+            )
+        complete = found[argument]
+        if complete is None:
+            return Result(structured={"values": []})
+        completer = Completer(owned.owner, complete, owned.scopes)
+        return await self._dispatch(self._call("completion", name, completer, owned.owner, known, origin))
 
     def _call(
         self,

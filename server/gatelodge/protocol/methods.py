@@ -100,16 +100,19 @@ class Protocol:
         return _page("tools", wire, message, peer)
 
     async def _list_resources(self, message: Message, peer: Peer) -> Answer:
-        wire = [render.resource(item.item) for item in self.toolset.visible_resources(peer.principal)]
+        wire = [render.resource(item.item, peer.revision) for item in self.toolset.visible_resources(peer.principal)]
         return _page("resources", [item for item in wire if "uri" in item], message, peer)
 
     async def _list_templates(self, message: Message, peer: Peer) -> Answer:
-        wire = [render.resource(item.item) for item in self.toolset.visible_resources(peer.principal)]
+        wire = [render.resource(item.item, peer.revision) for item in self.toolset.visible_resources(peer.principal)]
         return _page("resourceTemplates", [item for item in wire if "uriTemplate" in item], message, peer)
 
     async def _list_prompts(self, message: Message, peer: Peer) -> Answer:
         return _page(
-            "prompts", [render.prompt(p.item) for p in self.toolset.visible_prompts(peer.principal)], message, peer
+            "prompts",
+            [render.prompt(p.item, peer.revision) for p in self.toolset.visible_prompts(peer.principal)],
+            message,
+            peer,
         )
 
     async def _call_tool(self, message: Message, peer: Peer) -> Answer:
@@ -131,7 +134,7 @@ class Protocol:
     async def _get_prompt(self, message: Message, peer: Peer) -> Answer:
         name, arguments = _string(message, "name"), _object(message, "arguments")
         result = await self._or_fault(self.toolset.get_prompt(name, arguments, self._origin(message, peer)), peer)
-        return render.prompt_result(result, self.toolset.prompts[name].item)
+        return render.prompt_result(result, self.toolset.prompts[name].item, peer.revision)
 
     async def _or_fault(self, pending: Awaitable[Result], peer: Peer) -> Result:
         """Resources and prompts have no error results: their failures are JSON-RPC errors."""

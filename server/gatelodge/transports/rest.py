@@ -55,11 +55,11 @@ class Rest:
 
     async def resources(self, request: web.Request) -> web.Response:
         visible = self._toolset.visible_resources(request[PRINCIPAL])
-        return json_response({"resources": [render.resource(owned.item) for owned in visible]})
+        return json_response({"resources": [render.resource(owned.item, LATEST_SESSION) for owned in visible]})
 
     async def prompts(self, request: web.Request) -> web.Response:
         visible = self._toolset.visible_prompts(request[PRINCIPAL])
-        return json_response({"prompts": [render.prompt(owned.item) for owned in visible]})
+        return json_response({"prompts": [render.prompt(owned.item, LATEST_SESSION) for owned in visible]})
 
     async def call(self, request: web.Request) -> web.Response:
         """`{name, arguments}` in, `{result}` or `{error}` out."""
@@ -156,6 +156,6 @@ def _reply(request: web.Request, result: Result) -> web.Response:
 def _body(result: Result, request_id: str) -> dict[str, Any]:
     if result.error is not None:
         return {"error": describe(result.error, request_id)}
-    content = result.structured if result.structured is not None else [render.block(item) for item in result.content]
+    content = result.structured if result.structured is not None else [render.block(item, LATEST_SESSION) for item in result.content]
     body = {"result": content, "request_id": request_id}
     return body | {"replayed": True} if result.replayed else body
