@@ -1,0 +1,260 @@
+"""Group commit: one task writes whatever rows have come together as one transaction.
+
+Rows that someone waits for are written at once; the others wait a moment for company. When Postgres fails, what was taken
+for a batch is kept and tried again until it is known to be written, each row exactly once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from ..errors import ErrorCode, ToolError
+from ..storage.postgres import CONNECTION_ERRORS
+from .batch import Batch, Job, Step
+from .record import Record
+
+if TYPE_CHECKING:
+    from asyncpg import Connection, Pool
+
+logger = logging.getLogger(__name__)
+
+LARGEST_BATCH = 500
+LINGER = 0.02
+"""Seconds that rows nobody waits for wait for company."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+"""Seconds between tries while Postgres fails."""
+RETRY_AFTER = 5.0
+FAILURES = (*CONNECTION_ERRORS, TimeoutError)
+RECORDER = "SET ROLE gatelodge_recorder; SET lock_timeout = '5s'"
+
+
+@dataclass(slots=True)
+class Counts:
+    """What the writer has done since it started; `dropped` and `refused` count what could not be recorded."""
+
+    written: int = 0
+    batches: int = 0
+    failures: int = 0
+    dropped: int = 0
+    refused: int = 0
+
+
+class Writer:
+    """The one that writes rows. `capacity` is how many may queue, `patience` how many seconds a try or a wait may take.
+
+    `failing` names the error while Postgres does not take rows.
+    """
+
+    def __init__(self, pool: Pool[Any], *, capacity: int = 10_000, patience: float = 2.0) -> None:
+        self._pool = pool
+        self._capacity = capacity
+        self._patience = patience
+        self._urgent: deque[Job] = deque()
+        self._queued: deque[Job] = deque()
+        self._batch: Batch | None = None
+        self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._connection: Connection[Any] | None = None
+        self._months_of: tuple[int, int] | None = None
+        self._closing = False
+        self.failing: str | None = None
+        self.counts = Counts()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Writer]:
+        """Write from here on; at the end, write what is queued if Postgres lets us."""
+        task = asyncio.create_task(self._run(), name="audit writer")
+        try:
+            yield self
+        finally:
+            await self._close(task)
+
+    @property
+    def depth(self) -> int:
+        """How many rows are not written yet."""
+        return len(self._urgent) + len(self._queued) + (len(self._batch.jobs) if self._batch else 0)
+
+    @property
+    def full(self) -> bool:
+        return len(self._queued) >= self._capacity
+
+    def queue(self, record: Record) -> bool:
+        """Write a row soon, without waiting for it. False, and counted, when the queue is full."""
+        if self.full:
+            self.counts.dropped += 1
+            return False
+        self._queued.append(Job(record))
+        self._wake.set()
+        return True
+
+    async def intend(self, record: Record, step: Step | None, undo: Callable[[], Job]) -> bool:
+        """Write a row before something happens. False when its step kept it from being written.
+
+        Raises `disabled` when that is not known to have worked in time; then it must not happen, and will be taken back.
+        """
+        if self.failing or self._closing:
+            raise self.refusal()
+        done = self._submit(Job(record, step, undo))
+        if await self._finished(done):
+            return done.result()
+        done.cancel()
+        raise self.refusal()
+
+    async def conclude(self, record: Record, step: Step | None) -> bool:
+        """Write a row about what did happen. False when it is not written yet; it stays queued and will be."""
+        return await self._finished(self._submit(Job(record, step)))
+
+    def refusal(self) -> ToolError:
+        """The error of a call that may not happen because it cannot be recorded; counted."""
+        self.counts.refused += 1
+        message = "The audit cannot be written at the moment, so nothing was done."
+        return ToolError(ErrorCode.DISABLED, message, retry_after=RETRY_AFTER)
+
+    def _submit(self, job: Job) -> asyncio.Future[bool]:
+        job.done = asyncio.get_running_loop().create_future()
+        self._urgent.append(job)
+        self._wake.set()
+        self._hurry.set()
+        return job.done
+
+    async def _finished(self, done: asyncio.Future[bool]) -> bool:
+        return bool((await asyncio.wait({done}, timeout=self._patience))[0])
+
+    async def _run(self) -> None:
+        pause = FIRST_PAUSE
+        while not (self._closing and self.depth == 0):
+            await self._work_to_do()
+            try:
+                await self._write_next()
+            except asyncpg.DataError as error:
+                self._isolate(error)
+            except FAILURES as error:
+                self._fail(error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            else:
+                self.failing, pause = None, FIRST_PAUSE
+
+    async def _work_to_do(self) -> None:
+        """Until there is something to write. A failing server is tried without a reason: recovery needs no call."""
+        if self._batch or self.failing:
+            return
+        await self._wake.wait()
+        if not self._urgent and not self._closing:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LINGER):
+                    await self._hurry.wait()
+
+    async def _write_next(self) -> None:
+        connection = await self._connected()
+        with self._bounded(connection):
+            await self._ensure_months(connection)
+            self._batch = self._batch or self._take()
+            if self._batch is None:
+                await connection.execute("SELECT 1")
+                return
+            await self._batch.commit(connection)
+        batch, self._batch = self._batch, None
+        self._settle(batch)
+
+    def _take(self) -> Batch | None:
+        """The next jobs: those someone waits for, then the queued ones."""
+        jobs: list[Job] = []
+        for source in (self._urgent, self._queued):
+            while source and len(jobs) < LARGEST_BATCH:
+                job = source.popleft()
+                if not job.abandoned:
+                    jobs.append(job)
+        if not self._urgent:
+            self._hurry.clear()
+            if not self._queued:
+                self._wake.clear()
+        return Batch(jobs) if jobs else None
+
+    def _settle(self, batch: Batch) -> None:
+        """Tell the owners. Who has stopped waiting believes that nothing happened, so that is made true."""
+        self.counts.batches += 1
+        for job in batch.jobs:
+            self.counts.written += job.allowed
+            if job.to_undo and job.undo is not None:
+                self._submit(job.undo())
+            job.finish()
+
+    def _isolate(self, error: Exception) -> None:
+        """A row that Postgres will never take must not hold up the others: halve until it is alone, and give it up."""
+        batch, self._batch = self._batch, None
+        if batch is None:
+            return
+        if len(batch.jobs) > 1:
+            self._batch, rest = batch.split()
+            self._urgent.extendleft(reversed(rest.jobs))
+            self._wake.set()
+            return
+        self.counts.dropped += 1
+        logger.error("audit row refused by Postgres", extra={"error": type(error).__name__})
+        for job in batch.jobs:
+            job.fail(self.refusal())
+
+    def _fail(self, error: Exception) -> None:
+        self.counts.failures += 1
+        if self.failing is None:
+            logger.error("audit cannot be written", extra={"error": type(error).__name__})
+        self.failing, self._months_of = type(error).__name__, None
+        self._disconnect()
+
+    async def _connected(self) -> Connection[Any]:
+        """The connection we keep, as the role that can only add."""
+        if self._connection is None:
+            self._connection = await self._pool.acquire(timeout=self._patience)
+            with self._bounded(self._connection):
+                await self._connection.execute(RECORDER)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        """Cut, not released: the pool must not get back a connection with another role."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            _cut(connection)
+
+    @contextmanager
+    def _bounded(self, connection: Connection[Any]) -> Iterator[None]:
+        """Cut the connection when it takes too long. To cancel would be to ask a frozen server, and wait for its answer."""
+        cut = asyncio.get_running_loop().call_later(self._patience, _cut, connection)
+        try:
+            yield
+        finally:
+            cut.cancel()
+
+    async def _ensure_months(self, connection: Connection[Any]) -> None:
+        """Partitions of this month and the next, when a month begins."""
+        today = datetime.now(UTC).date()
+        if self._months_of != (today.year, today.month):
+            for day in (today, today.replace(day=1) + timedelta(days=32)):
+                await connection.execute("SELECT audit_logs_create_partition($1)", day)
+            self._months_of = (today.year, today.month)
+
+    async def _close(self, task: asyncio.Task[None]) -> None:
+        self._closing = True
+        self._wake.set()
+        self._hurry.set()
+        await asyncio.wait({task}, timeout=2 * self._patience)
+        self._disconnect()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        if self.depth:
+            logger.error("audit rows lost at shutdown", extra={"rows": self.depth})
+
+
+def _cut(connection: Connection[Any]) -> None:
+    with suppress(asyncpg.InterfaceError):  # it may have ended by itself, and is the pool's again
+        connection.terminate()

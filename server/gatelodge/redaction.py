@@ -1,0 +1,72 @@
+"""What is kept out of every record: values of fields that hold secrets, and text that looks like one. Decided here alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+REDACTED = "[redacted]"
+LONGEST = 4000
+"""Characters of one string that a record keeps."""
+DEEPEST = 32
+
+SECRET_FIELD = re.compile(
+    r"pass(word|wd|phrase)|secret|credential|authorization|cookie|api[-_]?key|private[-_]?key|access[-_]?key"
+    r"|(^|[-_a-z])(token|jwt|bearer|signature)s?$|(^|_)(pwd|auth)$",
+    re.IGNORECASE,
+)
+SECRET_TEXT = re.compile(
+    r"""
+      (?P<scheme>\b(?:bearer|basic|token)\s+)[\w.~+/=-]{8,}           # RFC 9110 credentials
+    | (?P<url>\b[a-z][a-z0-9+.-]*://)[^\s/@:]*:[^\s@]+(?=@)           # a login in a URL
+    | (?P<pair>\b(?:[\w-]*(?:password|passwd|secret|token|api[-_]?key|access[-_]?key))["']?\s*[:=]\s*["']?)[^\s"',;&]+
+    | \beyJ[\w-]+\.[\w-]+\.[\w-]*                                     # a JWT
+    | \b(?:glk|gh[pousr]|github_pat|glpat|xox[abeoprs]|sk|pk|rk)[-_][\w-]{10,}
+    | \bATATT[\w=-]{10,} | \b(?:AKIA|ASIA)[A-Z0-9]{16}\b | \bAIza[\w-]{30,}
+    | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z)
+    """,
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
+
+
+def redact(value: Any, *, depth: int = 0) -> Any:
+    """The JSON-like value with secrets replaced, long strings cut and what nests too deeply left out.
+
+    The result can be encoded as JSON in UTF-8: lone surrogates are replaced.
+    """
+    if isinstance(value, str):
+        return redact_text(value)
+    if isinstance(value, Mapping):
+        if depth >= DEEPEST:
+            return "[too deep]"
+        return {_clean(str(key)): _member(str(key), item, depth) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return "[too deep]" if depth >= DEEPEST else [redact(item, depth=depth + 1) for item in value]
+    return value
+
+
+def redact_text(text: str) -> str:
+    """Free text with what looks like a secret replaced, cut to `LONGEST` characters."""
+    cut = len(text) > LONGEST
+    clean = SECRET_TEXT.sub(_hide, _clean(text[: 2 * LONGEST] if cut else text))
+    return f"{clean[:LONGEST]}[cut: {len(text)} characters]" if cut else clean
+
+
+def is_secret(field: str) -> bool:
+    """Whether a field of this name holds a secret whatever its value."""
+    return SECRET_FIELD.search(field) is not None
+
+
+def _member(name: str, value: Any, depth: int) -> Any:
+    if value is not None and not isinstance(value, bool) and is_secret(name):
+        return REDACTED
+    return redact(value, depth=depth + 1)
+
+
+def _hide(found: re.Match[str]) -> str:
+    return (found["scheme"] or found["url"] or found["pair"] or "") + REDACTED
+
+
+def _clean(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
