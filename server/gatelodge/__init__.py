@@ -25,12 +25,14 @@ from .contract import (
     Channel,
     Complete,
     Credentials,
+    Event,
     HealthCheck,
     Middleware,
     Next,
     Phase,
     Principal,
     Prompt,
+    Recorder,
     Resource,
     Result,
     Route,
@@ -42,7 +44,7 @@ from .hookspecs import hookimpl
 from .notices import Notices
 from .questions import Answer, CannotAsk, Completion, Form, ListRoots, OpenURL, Question, Root, Sample
 from .settings import CommaSeparated, Environment, setting
-from .signing import Cursors, SecretSettings
+from .signing import Cursors, SecretSettings, derive
 from .storage import Storage
 from .switches import Switch
 
@@ -71,6 +73,7 @@ __all__ = [
     "Embedded",
     "Environment",
     "ErrorCode",
+    "Event",
     "Form",
     "HealthCheck",
     "Hints",
@@ -86,6 +89,7 @@ __all__ = [
     "Principal",
     "Prompt",
     "Question",
+    "Recorder",
     "Resource",
     "ResourceLink",
     "Result",
@@ -101,6 +105,7 @@ __all__ = [
     "TextContents",
     "Tool",
     "ToolError",
+    "derive",
     "hookimpl",
     "setting",
 ]

@@ -186,6 +186,7 @@ def _gate_policy(settings: ServerSettings, catalogue: Catalogue) -> GatePolicy:
         hosts=LOOPBACK_HOSTS | set(settings.hosts) if local or settings.hosts else None,
         origins=frozenset(settings.origins),
         trusted_proxies=tuple(_network(text) for text in settings.proxies),
+        recorders=tuple(catalogue.recorders),
     )
 
 

@@ -80,6 +80,28 @@ class Authenticator:
     strong: bool = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something for the audit that is no call: a refusal at the door, a key made, a setting changed.
+
+    `action` says what (`authentication`), `outcome` is `ok` or an error's code, `tenant` is None where nobody knows it.
+    """
+
+    action: str
+    outcome: str
+    request_id: str
+    tenant: UUID | None = None
+    user: str | None = None
+    method: str | None = None
+    key_id: str | None = None
+    address: str | None = None
+    door: str | None = None
+    detail: Mapping[str, JSON] = field(default_factory=dict)
+
+
+Recorder = Callable[[Event], None]
+
+
 # --- what passes through the fold ---------------------------------------------------------------------------------------
 
 
@@ -235,6 +257,9 @@ class Tool:
     `name` is `<plugin>.<verb>`, of `[A-Za-z0-9_.-]{1,64}`. `input` and `output` are marshmallow schema classes, or JSON Schema
     2020-12 objects written elsewhere; both are compiled once at start-up. `scopes` default to `<plugin>:read` or
     `<plugin>:write`, by the annotations.
+
+    `reconcile` of a write looks for the effect of an earlier call with these arguments whose outcome nobody knows. It
+    changes nothing, and answers that call's result, or None when it cannot tell.
     """
 
     name: str
@@ -247,6 +272,7 @@ class Tool:
     scopes: frozenset[str] | None = None
     icons: tuple[Icon, ...] = ()
     meta: Mapping[str, JSON] = field(default_factory=dict)
+    reconcile: Callable[[Call], Awaitable[Result | None]] | None = None
 
 
 Complete = Callable[[Call], Awaitable[Sequence[str]]]

@@ -69,17 +69,22 @@ class Dispatch:
 
     async def __call__(self, call: Call) -> Result:
         """Answer a call. Never raises, but for cancellation."""
-        try:
-            return await self._fold(call)
-        except ToolError as error:
-            return Result(error=error)
-        except TimeoutError:
-            return Result(error=ToolError(ErrorCode.TIMEOUT, f"{call.name} did not finish before its deadline"))
-        except Exception:  # the last line of defence: the caller gets a code and an id, the log gets the cause
-            logger.exception("call failed", extra={"request_id": call.request_id, "target": call.name})
-            return Result(
-                error=ToolError(ErrorCode.INTERNAL, "The server failed; its log has the cause under this request id.")
-            )
+        return await answered(self._fold, call)
+
+
+async def answered(step: Next, call: Call) -> Result:
+    """What `step` answers, or the error it raised as a result. Never raises, but for cancellation."""
+    try:
+        return await step(call)
+    except ToolError as error:
+        return Result(error=error)
+    except TimeoutError:
+        return Result(error=ToolError(ErrorCode.TIMEOUT, f"{call.name} did not finish before its deadline"))
+    except Exception:  # the last line of defence: the caller gets a code and an id, the log gets the cause
+        logger.exception("call failed", extra={"request_id": call.request_id, "target": call.name})
+        return Result(
+            error=ToolError(ErrorCode.INTERNAL, "The server failed; its log has the cause under this request id.")
+        )
 
 
 async def _target(call: Call) -> Result:

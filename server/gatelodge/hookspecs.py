@@ -17,7 +17,7 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
-    from .contract import Authenticator, HealthCheck, Middleware, Prompt, Resource, Route, Tool
+    from .contract import Authenticator, HealthCheck, Middleware, Prompt, Recorder, Resource, Route, Tool
     from .settings import Environment
     from .storage import Storage
     from .switches import Switch
@@ -56,6 +56,11 @@ def gatelodge_middleware() -> Sequence[Middleware]:  # type: ignore[empty-body]
 @hookspec
 def gatelodge_authenticators() -> Sequence[Authenticator]:  # type: ignore[empty-body]
     """Ways to find out who a message comes from, asked at the door for every message."""
+
+
+@hookspec
+def gatelodge_recorders() -> Sequence[Recorder]:  # type: ignore[empty-body]
+    """Told at once of what happens at the door and is no call, a refused login first of all. They must neither wait nor raise."""
 
 
 @hookspec

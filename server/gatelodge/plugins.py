@@ -14,7 +14,7 @@ from typing import Any
 import pluggy
 
 from . import hookspecs
-from .contract import Authenticator, HealthCheck, Middleware, Prompt, Resource, Route, Tool
+from .contract import Authenticator, HealthCheck, Middleware, Prompt, Recorder, Resource, Route, Tool
 from .errors import StartupError
 from .settings import Environment
 from .switches import Switch
@@ -59,6 +59,7 @@ class Catalogue:
     prompts: dict[str, tuple[str, Prompt]] = field(default_factory=dict)
     middleware: list[Middleware] = field(default_factory=list)
     authenticators: list[Authenticator] = field(default_factory=list)
+    recorders: list[Recorder] = field(default_factory=list)
     routes: list[tuple[str, Route]] = field(default_factory=list)
     health: list[tuple[str, HealthCheck]] = field(default_factory=list)
     switches: list[Switch] = field(default_factory=list)
@@ -186,6 +187,7 @@ class Plugins:
         for prompt in self._hook(plugin, "gatelodge_prompts"):
             self._own(catalogue.prompts, "prompt", prompt.name, plugin, prompt)
         catalogue.authenticators.extend(self._hook(plugin, "gatelodge_authenticators"))
+        catalogue.recorders.extend(self._hook(plugin, "gatelodge_recorders"))
         catalogue.routes.extend((plugin.name, route) for route in self._hook(plugin, "gatelodge_routes"))
         catalogue.switches.extend(self._hook(plugin, "gatelodge_switches"))
         catalogue.health.extend((plugin.name, check) for check in self._hook(plugin, "gatelodge_health"))

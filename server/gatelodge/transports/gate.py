@@ -16,7 +16,7 @@ from uuid import uuid4
 import msgspec
 from aiohttp import web
 
-from ..contract import Authenticator, Credentials, Principal
+from ..contract import Authenticator, Credentials, Event, Principal, Recorder
 from ..errors import ErrorCode, ToolError, describe
 from ..protocol.jsonrpc import INVALID_REQUEST, ProtocolError, error_response
 from ..protocol.peer import CallHeaders
@@ -42,6 +42,7 @@ class GatePolicy:
     hosts: frozenset[str] | None
     origins: frozenset[str] = frozenset()
     trusted_proxies: tuple[Network, ...] = ()
+    recorders: Sequence[Recorder] = ()
 
 
 def gate(policy: GatePolicy) -> Any:
@@ -57,6 +58,8 @@ def gate(policy: GatePolicy) -> Any:
                 request[PRINCIPAL] = await identify(policy.authenticators, _credentials(request, policy))
             return await handler(request)
         except ToolError as error:
+            if PRINCIPAL not in request:
+                _record_refusal(request, policy, error)
             return error_reply(request, error)
         except ProtocolError as error:
             return json_response(error_response(error, null_id=True), status=error.status)
@@ -118,6 +121,19 @@ def client_address(request: web.Request, trusted: Sequence[Network]) -> tuple[st
 
 def call_headers(request: web.Request) -> CallHeaders:
     return CallHeaders(request.headers.get("Idempotency-Key"), request.headers.get("traceparent"))
+
+
+def _record_refusal(request: web.Request, policy: GatePolicy, error: ToolError) -> None:
+    event = Event(
+        action="authentication",
+        outcome=error.code.value,
+        request_id=request[REQUEST_ID],
+        address=client_address(request, policy.trusted_proxies)[0],
+        door="http",
+        detail={"message": error.message, "path": request.path},
+    )
+    for record in policy.recorders:
+        record(event)
 
 
 def _credentials(request: web.Request, policy: GatePolicy) -> Credentials:
