@@ -1,1 +1,1 @@
-"""Jira for Gatelodge."""
+"""One module a tool: its schemas, its description for a model, and its handler."""
