@@ -97,8 +97,9 @@ def _wiki_block(node: ADF, prefix: str) -> str:
         case "orderedList":
             return _wiki_list(content, prefix + "#")
         case "codeBlock":
-            language = f":{attrs['language']}" if attrs.get("language") else ""
-            return f"{{code{language}}}\n{_text(node)}\n{{code}}"
+            language = re.sub(r"[^\w+#-].*", "", attrs.get("language") or "")
+            opening = f"{{code:{language}}}" if language else "{code}"
+            return f"{opening}\n{_text(node)}\n{{code}}"
         case "blockquote":
             return "{quote}\n" + "\n\n".join(_wiki_blocks(content)) + "\n{quote}"
         case "rule":

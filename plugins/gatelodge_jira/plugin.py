@@ -38,8 +38,6 @@ from .tools import (
 )
 
 PORT = 8055
-SANDBOX = "sandbox"
-STORY_SEED = 1
 
 
 class JiraPlugin:
@@ -115,8 +113,8 @@ class JiraPlugin:
 async def sandbox_instance() -> AsyncIterator[Instance]:
     """The sandbox on a free port of loopback, with the story as of today."""
     from .sandbox.server import sandbox  # only who has no Jira needs it
-    from .sandbox.story import generate
+    from .sandbox.story import INSTANCE, SEED, generate
 
-    story = generate(STORY_SEED, datetime.now(UTC).date())
+    story = generate(SEED, datetime.now(UTC).date())
     async with sandbox(story) as server:
-        yield Instance(id=SANDBOX, url=server.url, site=server.url, flavour="cloud", sandbox=True)
+        yield Instance(id=INSTANCE, url=server.url, site=server.url, flavour="cloud", sandbox=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields
 
 from gatelodge import (
+    LOCAL_TENANT,
     READ,
     Call,
     Cursors,
@@ -106,6 +108,8 @@ class SQLPlugin:
     @hookimpl
     @asynccontextmanager
     async def gatelodge_lifespan(self, storage: Storage) -> AsyncIterator[None]:
+        if storage.embedded and self._settings.demo:
+            await fill_demo(storage)
         async with open_sources(storage, dict(self._settings.sources or {})) as sources:
             prepared = await prepare(list(self._templates.values()), sources)
             limits = Limits(self._settings.max_rows, self._settings.max_bytes)
@@ -152,6 +156,15 @@ class SQLPlugin:
             sentence = f"There is no template {name!r}" + (f"; did you mean {near[0]}?" if near else ".")
             raise ToolError("not_found", sentence, details={"fields": {"template_name": ["Unknown template."]}})
         return await request.invoke(self._templates[name].tool, body["params"])
+
+
+async def fill_demo(storage: Storage) -> None:
+    """The local tenant of a laptop finds the story of the sandbox Jira in its tables, told up to today."""
+    from . import demo  # only a laptop needs it
+
+    today = datetime.now(UTC).date()
+    if await demo.wanted(storage.postgres, LOCAL_TENANT, today):
+        await demo.fill(storage.postgres, LOCAL_TENANT, today)
 
 
 def _load_query(body: Any) -> dict[str, Any]:

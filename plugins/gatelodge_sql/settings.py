@@ -65,3 +65,9 @@ class SQLSettings:
         default=2**20,
         help="Bytes of JSON rows one call may answer; more are left to its cursor.",
     )
+    demo: bool = setting(
+        "GATELODGE_DEMO_DATA",
+        fields.Boolean(),
+        default=True,
+        help="Whether the embedded Postgres is filled with the demo story while it has nothing else.",
+    )
