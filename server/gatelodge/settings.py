@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
-from typing import Any, TypeVar
+import fnmatch
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from marshmallow import ValidationError, fields
 
@@ -32,6 +34,43 @@ class CommaSeparated(fields.Field[tuple[str, ...]]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[str, ...]:
         return tuple(part.strip() for part in str(value).split(",") if part.strip())
+
+
+@dataclass(frozen=True, slots=True)
+class ByTool(Generic[T]):
+    """A value for each tool, by name or glob pattern; the first that matches counts."""
+
+    pairs: tuple[tuple[str, T], ...] = ()
+
+    def get(self, tool: str) -> T | None:
+        return next((value for pattern, value in self.pairs if fnmatch.fnmatchcase(tool, pattern)), None)
+
+
+class ByToolField(fields.Field[ByTool[Any]]):
+    """`sql.*=5; jira.search=2`: names or patterns of tools, each with a value that `parse` reads or refuses."""
+
+    def __init__(self, parse: Callable[[str], Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._parse = parse
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> ByTool[Any]:
+        return ByTool(tuple(self._pair(part) for part in str(value).split(";") if part.strip()))
+
+    def _pair(self, text: str) -> tuple[str, Any]:
+        pattern, equals, value = text.partition("=")
+        if not equals or not pattern.strip():
+            raise ValidationError(f"{text.strip()!r} is not like name=value")
+        try:
+            return pattern.strip(), self._parse(value.strip())
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+
+
+def whole_number(text: str) -> int:
+    """For `ByToolField`. Raises `ValueError`."""
+    if not text.isdecimal():
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(text)
 
 
 def setting(name: str, kind: fields.Field[Any], *, default: Any, help: str, secret: bool = False) -> Any:

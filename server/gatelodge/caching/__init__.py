@@ -1,1 +1,1 @@
-"""Results of read-only tools, kept for a while."""
+"""Results of read-only tools, kept for a while: what an entry is, and the places where entries are kept."""

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from ..storage.breaker import Breaker, RedisGone
 from .gcra import Bucket, Verdict
 from .memory import MemoryBuckets
+from .redis import RedisBuckets
 
-
-class Buckets(Protocol):
-    """Where buckets are kept."""
-
-    async def take(self, buckets: Sequence[Bucket], cost: int) -> Verdict: ...
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 
 class Limiter:
-    """Counts what it decides: `allowed`, `refused`, `refused:<policy>`, `shadowed`, and `local` (without Redis)."""
+    """Counts what it decides: `allowed`, `refused`, `local` (no Redis), and by policy `refused:` and `shadowed:`."""
 
-    def __init__(self, local: MemoryBuckets, shared: Buckets | None = None, breaker: Breaker | None = None) -> None:
+    def __init__(self, local: MemoryBuckets, redis: Redis | None = None) -> None:
         self._local = local
-        self._shared = shared
-        self._breaker = breaker
+        self._shared = None if redis is None else RedisBuckets(redis)
+        self._breaker = None if redis is None else Breaker("rate limits", redis)
         self.counts: Counter[str] = Counter()
 
-    @property
-    def degraded(self) -> bool:
-        """Whether Redis should decide and cannot."""
-        return self._breaker is not None and self._breaker.open
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """For as long as calls are decided."""
+        if self._breaker is None:
+            yield
+            return
+        async with self._breaker.lifespan():
+            yield
 
     @property
     def retry_after(self) -> float:
@@ -38,28 +41,32 @@ class Limiter:
         return self._breaker.retry_after if self._breaker is not None else 0.0
 
     def report(self) -> str:
-        """Where buckets are kept and what was decided, in one line. Raises `RedisGone` while Redis is gone."""
-        counted = ", ".join(f"{name} {number}" for name, number in sorted(self.counts.items()))
-        if self.degraded:
+        """Where buckets are kept and what was decided, in one line. Raises `RedisGone` while Redis is."""
+        if self._breaker is not None and self._breaker.open:
             raise RedisGone
-        return f"{'in this process' if self._shared is None else 'in Redis'}; {counted or 'nothing decided yet'}"
+        counted = ", ".join(f"{name} {number}" for name, number in sorted(self.counts.items()))
+        return f"{'in this process' if self._breaker is None else 'in Redis'}; {counted or 'nothing decided yet'}"
 
     async def take(self, buckets: Sequence[Bucket], cost: int) -> Verdict:
         """Take `cost` from all buckets or from none, wherever they are just now."""
         verdict = await self._take(buckets, cost)
-        self.counts["allowed" if verdict.allowed else "refused"] += 1
-        if verdict.local:
-            self.counts["local"] += 1
-        if not verdict.allowed:
-            self.counts.update(f"refused:{level.policy.name}" for level in verdict.levels if level.wait)
-        self.counts["shadowed"] += len(verdict.shadowed)
+        self._count(verdict)
         return verdict
 
     async def _take(self, buckets: Sequence[Bucket], cost: int) -> Verdict:
-        if self._shared is None or self._breaker is None:
+        shared, breaker = self._shared, self._breaker
+        if shared is None or breaker is None:
             return await self._local.take(buckets, cost)
-        shared = self._shared
         try:
-            return await self._breaker.run(lambda: shared.take(buckets, cost))
+            return await breaker.run(lambda: shared.take(buckets, cost))
         except RedisGone:
             return replace(await self._local.take(buckets, cost), local=True)
+
+    def _count(self, verdict: Verdict) -> None:
+        counts = self.counts
+        counts["allowed" if verdict.allowed else "refused"] += 1
+        if verdict.local:
+            counts["local"] += 1
+        for level in verdict.levels:
+            if level.wait:
+                counts[f"{'shadowed' if level.policy.shadow else 'refused'}:{level.policy.name}"] += 1

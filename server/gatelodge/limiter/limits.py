@@ -2,53 +2,21 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
-
-from marshmallow import ValidationError, fields
 
 from ..contract import Call, Principal
+from ..settings import ByTool
 from .gcra import Bucket, Policy
 from .quota import Quota, parse_quotas
 from .subjects import SUBJECTS, key
-
-T = TypeVar("T")
 
 Overrides = Callable[[Principal], Mapping[str, str] | None]
 """The quotas a tenant or key has in place of the configured ones: subject (`user`) to text (`500/minute`), or None."""
 
 
-@dataclass(frozen=True, slots=True)
-class ByTool(Generic[T]):
-    """A value for each tool, by name or glob pattern; the first that matches counts."""
-
-    pairs: tuple[tuple[str, T], ...] = ()
-
-    def get(self, tool: str) -> T | None:
-        return next((value for pattern, value in self.pairs if fnmatch.fnmatchcase(tool, pattern)), None)
-
-
-class ByToolField(fields.Field[ByTool[Any]]):
-    """`sql.*=5; jira.search=2`: pairs of a tool's name or pattern and a value that `parse` reads or refuses."""
-
-    def __init__(self, parse: Callable[[str], Any], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._parse = parse
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> ByTool[Any]:
-        return ByTool(tuple(self._pair(part) for part in str(value).split(";") if part.strip()))
-
-    def _pair(self, text: str) -> tuple[str, Any]:
-        pattern, equals, value = text.partition("=")
-        if not equals or not pattern.strip():
-            raise ValidationError(f"{text.strip()!r} is not like name=value")
-        try:
-            return pattern.strip(), self._parse(value.strip())
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
+NO_TOOL: ByTool[tuple[Quota, ...]] = ByTool()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +24,7 @@ class Limits:
     """Quotas by subject, and by tool where one has its own. `shadow` names subjects that are counted only, or `all`."""
 
     quotas: Mapping[str, tuple[Quota, ...]]
-    tools: ByTool[tuple[Quota, ...]] = ByTool()
+    tools: ByTool[tuple[Quota, ...]] = NO_TOOL
     shadow: frozenset[str] = frozenset()
 
     def policies(self, tool: str | None, overrides: Mapping[str, str] | None = None) -> tuple[Policy, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from marshmallow import fields, validate
@@ -13,14 +13,12 @@ from ..errors import ErrorCode, ToolError
 from ..hookspecs import hookimpl
 from ..limiter.gcra import Level, Verdict
 from ..limiter.limiter import Limiter
-from ..limiter.limits import Book, ByTool, ByToolField, Limits, Overrides
+from ..limiter.limits import Book, Limits, Overrides
 from ..limiter.memory import MemoryBuckets
 from ..limiter.quota import Quota, Quotas, parse_quotas
-from ..limiter.redis import RedisBuckets
 from ..limiter.subjects import SUBJECTS
-from ..settings import CommaSeparated, Environment, setting
+from ..settings import ByTool, ByToolField, CommaSeparated, Environment, setting, whole_number
 from ..storage import Storage
-from ..storage.breaker import Breaker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +61,7 @@ class RateLimitSettings:
     )
     costs: ByTool[int] = setting(
         "GATELODGE_RATE_LIMIT_COSTS",
-        ByToolField(lambda text: _cost(text)),
+        ByToolField(whole_number),
         default=ByTool(),
         help="What a call of a tool counts as, as sql.*=5; jira.search=2.",
     )
@@ -106,11 +104,8 @@ class RateLimitsPlugin:
     @hookimpl
     @asynccontextmanager
     async def gatelodge_lifespan(self, storage: Storage) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            if storage.redis is not None:
-                breaker = Breaker("rate limits", storage.redis)
-                await stack.enter_async_context(breaker.lifespan())
-                self.limiter = Limiter(MemoryBuckets(), RedisBuckets(storage.redis), breaker)
+        self.limiter = Limiter(MemoryBuckets(), storage.redis)
+        async with self.limiter.lifespan():
             yield
 
     @hookimpl
@@ -179,13 +174,6 @@ def _destructive(call: Call) -> bool:
         return False
     annotations = call.target.tool.annotations
     return annotations.destructive and not annotations.read_only
-
-
-def _cost(text: str) -> int:
-    """Raises `ValueError`."""
-    if not text.isdecimal():
-        raise ValueError(f"{text!r} is not a whole number")
-    return int(text)
 
 
 def _none(principal: Principal) -> None:

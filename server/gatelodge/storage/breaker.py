@@ -31,12 +31,21 @@ class Breaker:
     """Runs commands while Redis answers. After the first that fails, each is refused at once and a task asks for Redis.
 
     `outages` counts how often that happened, `refused` the commands that failed or were not
-    tried. `name` is whose it is.
+    tried. `name` is whose it is. `settle` is run when Redis answers again, before anything else is.
     """
 
-    def __init__(self, name: str, redis: Redis, *, timeout: float = TIMEOUT, interval: float = PROBE_INTERVAL) -> None:
+    def __init__(
+        self,
+        name: str,
+        redis: Redis,
+        *,
+        settle: Callable[[], Awaitable[None]] | None = None,
+        timeout: float = TIMEOUT,
+        interval: float = PROBE_INTERVAL,
+    ) -> None:
         self._name = name
         self._redis = redis
+        self._settle = settle
         self._timeout = timeout
         self._interval = interval
         self._probe: asyncio.Task[None] | None = None
@@ -87,6 +96,8 @@ class Breaker:
             with suppress(*UNREACHABLE):
                 async with asyncio.timeout(self._timeout):
                     await self._redis.ping()
+                if self._settle is not None:
+                    await self._settle()
                 break
         self._probe = None
         logger.warning("%s: Redis is back", self._name)
