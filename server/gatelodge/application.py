@@ -12,16 +12,22 @@ from aiohttp import web
 from marshmallow import fields, validate
 
 from . import __version__
+from .contract import Authenticator, Credentials
 from .dispatch import CompiledTool, Dispatch, compile_tool
 from .errors import StartupError
+from .identity.addresses import is_loopback
+from .identity.metadata import ProtectedResource
+from .identity.revocations import Revocations
 from .plugins import Catalogue, Plugins
 from .protocol.methods import Protocol
 from .settings import CommaSeparated, Environment, setting
 from .storage import Storage
 from .storage.opening import StorageSettings, open_storage
+from .switches import Switches
+from .switches.core import core_switches, follow_log_level
 from .switches.store import live_switches
 from .toolset import Toolset
-from .transports.gate import GatePolicy, Network, gate
+from .transports.gate import GatePolicy, Network, add_metadata, gate
 from .transports.health import Health
 from .transports.rest import Rest
 from .transports.sessions import Sessions
@@ -57,11 +63,21 @@ class ServerSettings:
     hosts: tuple[str, ...] = setting(
         "GATELODGE_ALLOWED_HOSTS", CommaSeparated(), default=(), help="Host headers served, besides those of loopback."
     )
-    origins: tuple[str, ...] = setting(
-        "GATELODGE_ALLOWED_ORIGINS", CommaSeparated(), default=(), help="Origins that browsers may call from."
-    )
     proxies: tuple[str, ...] = setting(
         "GATELODGE_TRUSTED_PROXIES", CommaSeparated(), default=(), help="Networks whose X-Forwarded-For is believed."
+    )
+    public_url: str | None = setting(
+        "GATELODGE_PUBLIC_URL",
+        fields.Url(require_tld=False, schemes={"http", "https"}),
+        default=None,
+        help="Base address clients use, where a proxy hides it.",
+    )
+    stdio_token: str | None = setting(
+        "GATELODGE_STDIO_TOKEN",
+        fields.String(),
+        default=None,
+        help="Key or token that the caller of gatelodge stdio and gatelodge tools shows.",
+        secret=True,
     )
     tool_names: str = setting(
         "GATELODGE_TOOL_NAMES",
@@ -108,6 +124,7 @@ async def open_server(
     environment = Environment(variables)
     settings = environment.read(ServerSettings)
     storage_settings = environment.read(StorageSettings)
+    core = core_switches(environment)
     plugins = Plugins()
     plugins.load(extra_plugins)
     ports = {name: environment.read(_port_settings(name, plugins.port(name))) for name in plugins.catalogue.plugins}
@@ -115,11 +132,12 @@ async def open_server(
     compiled = _compile(plugins)
     async with AsyncExitStack() as stack:
         storage = await stack.enter_async_context(open_storage(storage_settings, plugins.migrations()))
-        storage = await stack.enter_async_context(live_switches(storage, catalogue.switches))
+        storage = await stack.enter_async_context(live_switches(storage, [*core, *catalogue.switches]))
+        follow_log_level(storage.switches)
         await _enter_lifespans(stack, plugins, storage)
         compiled = {name: tool for name, tool in compiled.items() if name in catalogue.tools}
         dispatch = Dispatch(catalogue.middleware)
-        policy = _gate_policy(settings, catalogue)
+        policy = _gate_policy(settings, catalogue, compiled, storage.switches)
         _refuse_unsafe_bind(settings, catalogue)
 
         def toolset(name: str, owners: Iterable[str]) -> Toolset:
@@ -140,11 +158,12 @@ def _application(
     app = web.Application(middlewares=[gate(policy)], client_max_size=settings.max_body)
     app[STREAMS] = set()
     app.on_shutdown.append(end_streams)
+    add_metadata(app, policy)
     protocol = _protocol(toolset, settings)
     StreamableHTTP(protocol, Sessions()).add_to(app)
     LegacySSE(protocol).add_to(app)
     Rest(toolset, protocol).add_to(app)
-    Health(toolset.name, __version__, catalogue.health, catalogue.broken).add_to(app)
+    Health(toolset.name, __version__, catalogue.health, catalogue.broken, policy.switches).add_to(app)
     return app
 
 
@@ -179,29 +198,46 @@ async def _enter_lifespans(stack: AsyncExitStack, plugins: Plugins, storage: Sto
             plugins.leave_out(plugin, error)
 
 
-def _gate_policy(settings: ServerSettings, catalogue: Catalogue) -> GatePolicy:
-    local = _is_loopback(settings.host)
+def _gate_policy(
+    settings: ServerSettings, catalogue: Catalogue, compiled: Mapping[str, CompiledTool], switches: Switches
+) -> GatePolicy:
+    local = is_loopback(settings.host)
+    authenticators = tuple(catalogue.authenticators)
     return GatePolicy(
-        authenticators=tuple(catalogue.authenticators),
+        authenticators=authenticators,
+        revocations=Revocations(authenticators),
         hosts=LOOPBACK_HOSTS | set(settings.hosts) if local or settings.hosts else None,
-        origins=frozenset(settings.origins),
+        switches=switches,
+        resource=_protected_resource(settings, authenticators, compiled),
+        pipe=Credentials(headers=_bearer(settings.stdio_token), address=None, trusted_peer=False, door="stdio"),
         trusted_proxies=tuple(_network(text) for text in settings.proxies),
         recorders=tuple(catalogue.recorders),
     )
 
 
 def _refuse_unsafe_bind(settings: ServerSettings, catalogue: Catalogue) -> None:
-    if not _is_loopback(settings.host) and not any(item.strong for item in catalogue.authenticators):
+    strong = (item.strong() if callable(item.strong) else item.strong for item in catalogue.authenticators)
+    if not is_loopback(settings.host) and not any(strong):
         raise StartupError(
-            "unsafe_bind", f"GATELODGE_HOST={settings.host} is public, but no real authentication is set up"
+            "unsafe_bind",
+            f"GATELODGE_HOST={settings.host} is public, but no real authentication is set up: set GATELODGE_JWT_ISSUER"
+            " or MCP_API_KEY, or create a key with: gatelodge keys create",
         )
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _protected_resource(
+    settings: ServerSettings, authenticators: Iterable[Authenticator], compiled: Mapping[str, CompiledTool]
+) -> ProtectedResource | None:
+    """What clients are told of the issuers, where there are any."""
+    servers = [server for item in authenticators for server in item.authorization_servers]
+    scopes = {scope for tool in compiled.values() for scope in tool.scopes}
+    if not servers:
+        return None
+    return ProtectedResource(authorization_servers=servers, scopes=sorted(scopes), url=settings.public_url)
+
+
+def _bearer(token: str | None) -> Mapping[str, str]:
+    return {} if token is None else {"authorization": f"Bearer {token}"}
 
 
 def _network(text: str) -> Network:

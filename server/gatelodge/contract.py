@@ -16,6 +16,7 @@ from marshmallow import Schema
 
 from .content import Hints, Icon
 from .errors import ToolError
+from .identity.addresses import is_loopback
 from .questions import CannotAsk, Question
 
 T = TypeVar("T")
@@ -28,6 +29,10 @@ LogLevel = Literal["debug", "info", "notice", "warning", "error", "critical", "a
 
 LOCAL_TENANT = UUID(int=1)
 """The tenant of a caller without credentials on loopback, in embedded mode."""
+
+
+FORWARDED = frozenset({"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"})
+"""Headers that a proxy adds: with one of them the peer's address is not the client's."""
 
 
 # --- who calls ----------------------------------------------------------------------------------------------------------
@@ -62,6 +67,19 @@ class Credentials:
     trusted_peer: bool
     door: str
 
+    @property
+    def secret(self) -> str | None:
+        """The token or key shown: the bearer of `Authorization`, or `X-API-Key` where that header is absent."""
+        scheme, _, token = self.headers.get("authorization", "").partition(" ")
+        if scheme:
+            return token.strip() if scheme.lower() == "bearer" else None
+        return self.headers.get("x-api-key")
+
+    @property
+    def from_this_machine(self) -> bool:
+        """Whether the peer is a parent process on a pipe, or on loopback with no proxy speaking for somebody else."""
+        return self.door == "stdio" or (FORWARDED.isdisjoint(self.headers) and is_loopback(self.address))
+
 
 Authenticate = Callable[[Credentials], Awaitable[Principal | None]]
 
@@ -71,13 +89,17 @@ class Authenticator:
     """Answers a `Principal`, `None` for "not my kind of credentials", or raises `ToolError("unauthorized", …)`.
 
     Authenticators are asked in `order`, lowest first; the first answer counts. `strong` says that it proves an identity,
-    which a listener on a public address needs.
+    which a listener on a public address needs; a callable is asked once the lifespans are open. `ended(principal)` returns
+    when what that principal proved does not hold any more, for streams that outlive the check. `authorization_servers`
+    are the issuers whose tokens are taken, named to clients that have to sign in (RFC 9728).
     """
 
     name: str
     authenticate: Authenticate
     order: int = 100
-    strong: bool = True
+    strong: bool | Callable[[], bool] = True
+    ended: Callable[[Principal], Awaitable[None]] | None = None
+    authorization_servers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

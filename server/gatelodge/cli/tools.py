@@ -12,7 +12,6 @@ import click
 import msgspec
 
 from ..application import open_server
-from ..contract import Credentials
 from ..errors import ToolError, describe
 from ..toolset import Origin
 from ..transports.gate import identify
@@ -58,8 +57,8 @@ async def _list(as_json: bool) -> None:
 
 async def _call(name: str, arguments: dict[str, Any]) -> int:
     async with open_server(os.environ) as server:
-        credentials = Credentials(headers={}, address=None, trusted_peer=False, door="stdio")
-        origin = Origin(principal=await identify(server.policy.authenticators, credentials), door="cli")
+        policy = server.policy
+        origin = Origin(principal=await identify(policy.authenticators, policy.pipe), door="cli")
         try:
             result = await server.hub.call_tool(name, arguments, origin)
         except ToolError as error:

@@ -61,7 +61,7 @@ class _Watch:
 
 
 class Changes:
-    """`dsn` of None only polls; `poll` is in seconds. What goes unheard with a lost connection is read at the next one."""
+    """`dsn` of None only polls; `poll` is in seconds. What went unheard is read when the connection is back."""
 
     def __init__(self, dsn: str | None = None, *, poll: float = POLL) -> None:
         self._dsn = dsn

@@ -18,8 +18,12 @@ from aiohttp import web
 
 from ..contract import Authenticator, Credentials, Event, Principal, Recorder
 from ..errors import ErrorCode, ToolError, describe
+from ..identity.metadata import WELL_KNOWN, ProtectedResource, challenge
+from ..identity.revocations import Revocations
 from ..protocol.jsonrpc import INVALID_REQUEST, ProtocolError, error_response
 from ..protocol.peer import CallHeaders
+from ..switches import Switches
+from ..switches.core import ORIGINS, refuse_when_disabled
 
 logger = logging.getLogger(__name__)
 
@@ -29,19 +33,29 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 PRINCIPAL = web.RequestKey("principal", Principal)
 REQUEST_ID = web.RequestKey("request_id", str)
 
-OPEN_PATHS = frozenset({"/", "/health", "/health/ready", "/health/mcp"})
+HEALTH_PATHS = frozenset({"/", "/health", "/health/ready", "/health/mcp"})
 """Paths that answer without authentication, and say nothing that needs it."""
 MCP_PATHS = frozenset({"/mcp", "/messages", "/sse"})
+RESOURCES = ("", "/mcp", "/sse")
+"""What a client may take for the protected resource: the listener, or one of its endpoints."""
+SINGLE = ("Authorization", "X-API-Key", "X-Tenant-ID", "X-User-ID")
+"""Headers of which a second one would be a proxy's and a client's in dispute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatePolicy:
-    """`hosts` of None accepts any Host header; `origins` are allowed besides those of loopback."""
+    """`hosts` of None accepts any Host header; `resource` is for clients that have to sign in with an issuer first.
+
+    `pipe` is what the caller on a pipe shows, who has no headers; `revocations` tells a stream when to end.
+    """
 
     authenticators: Sequence[Authenticator]
+    revocations: Revocations
     hosts: frozenset[str] | None
-    origins: frozenset[str] = frozenset()
+    switches: Switches
     trusted_proxies: tuple[Network, ...] = ()
+    resource: ProtectedResource | None = None
+    pipe: Credentials
     recorders: Sequence[Recorder] = ()
 
 
@@ -54,13 +68,14 @@ def gate(policy: GatePolicy) -> Any:
         try:
             _check_host(request, policy)
             _check_origin(request, policy)
-            if request.path not in OPEN_PATHS:
-                request[PRINCIPAL] = await identify(policy.authenticators, _credentials(request, policy))
+            if request.path not in HEALTH_PATHS:
+                refuse_when_disabled(policy.switches)
+                await _sign_in(request, policy)
             return await handler(request)
         except ToolError as error:
             if PRINCIPAL not in request:
                 _record_refusal(request, policy, error)
-            return error_reply(request, error)
+            return error_reply(request, _challenged(request, error, policy))
         except ProtocolError as error:
             return json_response(error_response(error, null_id=True), status=error.status)
         except web.HTTPException as error:
@@ -78,9 +93,15 @@ async def identify(authenticators: Sequence[Authenticator], credentials: Credent
         principal = await authenticator.authenticate(credentials)
         if principal is not None:
             return principal
-    shown = "authorization" in credentials.headers or "x-api-key" in credentials.headers
-    message = "These credentials are not accepted." if shown else "Credentials are required."
-    raise ToolError(ErrorCode.UNAUTHORIZED, message, headers={"WWW-Authenticate": 'Bearer realm="gatelodge"'})
+    message = "These credentials are not accepted." if _shows(credentials.headers) else "Credentials are required."
+    raise ToolError(ErrorCode.UNAUTHORIZED, message)
+
+
+def add_metadata(app: web.Application, policy: GatePolicy) -> None:
+    """The public documents of RFC 9728, one for each path a client may take for the resource."""
+    if policy.resource is not None:
+        for path in RESOURCES:
+            app.router.add_get(WELL_KNOWN + path, _metadata(policy.resource, path, policy))
 
 
 def json_response(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -137,9 +158,52 @@ def _record_refusal(request: web.Request, policy: GatePolicy, error: ToolError) 
 
 
 def _credentials(request: web.Request, policy: GatePolicy) -> Credentials:
+    for name in SINGLE:
+        if len(request.headers.getall(name, ())) > 1:
+            raise ToolError(ErrorCode.VALIDATION_ERROR, f"{name}: sent more than once")
     address, trusted = client_address(request, policy.trusted_proxies)
     headers = {name.lower(): value for name, value in request.headers.items()}
     return Credentials(headers=headers, address=address, trusted_peer=trusted, door="http")
+
+
+async def _sign_in(request: web.Request, policy: GatePolicy) -> None:
+    if not request.path.startswith(WELL_KNOWN):
+        request[PRINCIPAL] = await identify(policy.authenticators, _credentials(request, policy))
+
+
+def _metadata(resource: ProtectedResource, path: str, policy: GatePolicy) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        document = resource.document(_origin(request, policy), path)
+        return json_response(document, headers={"Cache-Control": "public, max-age=3600"})
+
+    return handle
+
+
+def _challenged(request: web.Request, error: ToolError, policy: GatePolicy) -> ToolError:
+    """The error with the header that tells a client which credentials would do."""
+    if error.code is ErrorCode.UNAUTHORIZED or error.details.get("missing_scopes"):
+        resource = policy.resource
+        path = request.path if request.path in RESOURCES else ""
+        error.headers["WWW-Authenticate"] = challenge(
+            error,
+            shown=_shows(request.headers),
+            metadata=resource.location(_origin(request, policy), path) if resource else None,
+            scopes=resource.scopes if resource else (),
+        )
+    return error
+
+
+def _shows(headers: Mapping[str, str]) -> bool:
+    """Whether there are credentials; names are lower-case, or looked up in any case."""
+    return "authorization" in headers or "x-api-key" in headers
+
+
+def _origin(request: web.Request, policy: GatePolicy) -> str:
+    """Scheme and host as the client knows them, as far as a trusted proxy says so."""
+    scheme = request.scheme
+    if request.remote is not None and _within(request.remote, policy.trusted_proxies):
+        scheme = request.headers.get("X-Forwarded-Proto", scheme)
+    return f"{scheme}://{request.host}"
 
 
 def _check_host(request: web.Request, policy: GatePolicy) -> None:
@@ -149,7 +213,7 @@ def _check_host(request: web.Request, policy: GatePolicy) -> None:
 
 def _check_origin(request: web.Request, policy: GatePolicy) -> None:
     origin = request.headers.get("Origin")
-    if origin is None or origin in policy.origins:
+    if origin is None or origin in policy.switches.get(ORIGINS):
         return
     if policy.hosts is None or _host_name(urlsplit(origin).netloc) not in policy.hosts:
         raise ToolError(ErrorCode.FORBIDDEN, "This Origin is not allowed.")

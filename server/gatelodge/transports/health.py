@@ -11,6 +11,8 @@ from aiohttp import web
 
 from ..contract import HealthCheck
 from ..plugins import Broken
+from ..switches import Switches
+from ..switches.core import ENABLED
 from .gate import json_response
 
 CHECK_TIMEOUT = 5.0
@@ -20,12 +22,18 @@ class Health:
     """What the health paths say. They stay up when everything else is switched off."""
 
     def __init__(
-        self, listener: str, version: str, checks: Sequence[tuple[str, HealthCheck]], broken: Sequence[Broken]
+        self,
+        listener: str,
+        version: str,
+        checks: Sequence[tuple[str, HealthCheck]],
+        broken: Sequence[Broken],
+        switches: Switches,
     ) -> None:
         self._listener = listener
         self._version = version
         self._checks = checks
         self._broken = broken
+        self._switches = switches
         self.draining = False
 
     def add_to(self, app: web.Application) -> None:
@@ -44,7 +52,8 @@ class Health:
         return json_response(self._stamped("ok"))
 
     async def mcp(self, request: web.Request) -> web.Response:
-        return json_response(self._stamped("ok") | {"mcp_enabled": True})
+        enabled = self._switches.get(ENABLED)
+        return json_response(self._stamped("ok" if enabled else "disabled") | {"mcp_enabled": enabled})
 
     async def ready(self, request: web.Request) -> web.Response:
         """200 while every critical check passes and the server is not draining, 503 otherwise; each check with its state."""

@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import msgspec
 
-from ..contract import Credentials
 from ..protocol.conversation import Conversation
 from ..protocol.jsonrpc import INVALID_REQUEST, ProtocolError, error_response
 from ..protocol.methods import Protocol
@@ -30,8 +29,7 @@ class Stdio:
 
     async def serve(self, reader: asyncio.StreamReader) -> None:
         """Answer requests as they come, several at a time; at the end of input the running ones are cancelled."""
-        credentials = Credentials(headers={}, address=None, trusted_peer=False, door="stdio")
-        principal = await identify(self._policy.authenticators, credentials)
+        principal = await identify(self._policy.authenticators, self._policy.pipe)
         pipe = Pipe(Conversation(self._protocol, principal, "stdio"), self._send)
         while line := await self._line(reader):
             if line.strip():

@@ -1,0 +1,71 @@
+"""What a client reads to find out where to sign in, and what a refusal tells it.
+
+Source: RFC 9728 (protected resource metadata), RFC 6750 (bearer challenges), MCP "Authorization".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..errors import ErrorCode, ToolError
+
+WELL_KNOWN = "/.well-known/oauth-protected-resource"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtectedResource:
+    """`url` is the base address clients use, or None to go by what they asked for; `scopes` all there are."""
+
+    authorization_servers: Sequence[str]
+    scopes: Sequence[str]
+    url: str | None = None
+
+    def document(self, origin: str, path: str) -> dict[str, Any]:
+        """The metadata of the resource at `path`, which is empty for the whole listener."""
+        return {
+            "resource": f"{self._base(origin)}{path}",
+            "resource_name": "Gatelodge",
+            "authorization_servers": list(self.authorization_servers),
+            "scopes_supported": list(self.scopes),
+            "bearer_methods_supported": ["header"],
+        }
+
+    def location(self, origin: str, path: str) -> str:
+        """Where that document is: the well-known part goes between the host and the path (RFC 9728, 3.1)."""
+        base = urlsplit(self._base(origin))
+        return f"{base.scheme}://{base.netloc}{WELL_KNOWN}{base.path}{path}"
+
+    def _base(self, origin: str) -> str:
+        return (self.url or origin).rstrip("/")
+
+
+def challenge(error: ToolError, *, shown: bool, metadata: str | None, scopes: Sequence[str] = ()) -> str:
+    """`WWW-Authenticate` for a 401 or 403. `shown` says whether credentials were; `metadata` is where to read more.
+
+    A 403 names the scopes of its own `missing_scopes`, a 401 the ones given.
+    """
+    values: dict[str, str] = {"realm": "gatelodge"}
+    if error.code is ErrorCode.FORBIDDEN:
+        values["error"] = "insufficient_scope"
+        scopes = error.details.get("missing_scopes", ())
+    elif shown:
+        values["error"] = "invalid_token"
+    if "error" in values:
+        values["error_description"] = error.message
+    if scopes:
+        values["scope"] = " ".join(scopes)
+    if metadata is not None:
+        values["resource_metadata"] = metadata
+    return _header(values)
+
+
+def _header(values: Mapping[str, str]) -> str:
+    return "Bearer " + ", ".join(f'{name}="{_quotable(value)}"' for name, value in values.items())
+
+
+def _quotable(value: str) -> str:
+    """RFC 6750 allows printable ASCII without quotes and backslashes."""
+    return "".join(c if " " <= c <= "~" and c not in '"\\' else "'" for c in value)

@@ -1,0 +1,34 @@
+"""`mcp_enabled`: off refuses every call, also on doors that are no HTTP; health stays up."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from ..contract import Call, Kind, Middleware, Next, Phase, Principal, Result
+from ..hookspecs import hookimpl
+from ..storage import Storage
+from ..switches import Switches
+from ..switches.core import ENABLED, refuse_when_disabled
+
+
+class SwitchesPlugin:
+    def __init__(self) -> None:
+        self._switches = Switches()
+
+    @hookimpl
+    def gatelodge_middleware(self) -> Sequence[Middleware]:
+        return (Middleware("switches", Phase.ACCESS, self.check, self.visible),)
+
+    @hookimpl
+    @asynccontextmanager
+    async def gatelodge_lifespan(self, storage: Storage) -> AsyncIterator[None]:
+        self._switches = storage.switches
+        yield
+
+    async def check(self, call: Call, call_next: Next) -> Result:
+        refuse_when_disabled(self._switches)
+        return await call_next(call)
+
+    def visible(self, principal: Principal, kind: Kind, name: str, scopes: frozenset[str]) -> bool:
+        return bool(self._switches.get(ENABLED))
