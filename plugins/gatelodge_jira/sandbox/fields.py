@@ -187,13 +187,19 @@ def changes(issue: Issue, values: Mapping[str, Any]) -> list[Item]:
     ]
 
 
+def absent(value: Any) -> bool:
+    """Whether a field with this value is EMPTY; nought is a number."""
+    return value is None or value in ((), "")
+
+
 def _differs(issue: Issue, id: str, value: Any) -> bool:
-    return (issue.values.get(id) or None) != (value or None)
+    before = issue.values.get(id)
+    return before != value and not (absent(before) and absent(value))
 
 
 def _item(field: Field, before: Any, after: Any) -> Item:
-    old_id, old_text = field.kind.named(before) if before else (None, None)
-    new_id, new_text = field.kind.named(after) if after else (None, None)
+    old_id, old_text = (None, None) if absent(before) else field.kind.named(before)
+    new_id, new_text = (None, None) if absent(after) else field.kind.named(after)
     return Item(
         field=field.name if field.custom else field.id,
         field_id=field.id,

@@ -84,6 +84,8 @@ class Site:
         self.links = {told.id: Link(told.id, LINK_TYPES[told.type], told.source, told.target) for told in story.links}
         self._by_id = {issue.id: issue for issue in self.issues.values()}
         self._numbers = {key: sum(told.project == key for told in story.issues) for key in PROJECTS}
+        self.unindexed: set[int] | None = None
+        """Ids of issues made since, that searches do not find yet; `None` while the index keeps up."""
         self._last_id = 1_000_000 + max(self._by_id, default=0) * 100
 
     def next_id(self) -> int:
@@ -105,6 +107,8 @@ class Site:
         key = f"{project.key}-{self._numbers[project.key]}"
         issue = Issue(id=self.next_id(), key=key, project=project, values={**values, **begun, "project": project.key})
         self.issues[key] = self._by_id[issue.id] = issue
+        if self.unindexed is not None:
+            self.unindexed.add(issue.id)
         return issue
 
     def record(self, issue: Issue, items: Iterable[Item], author: str) -> None:

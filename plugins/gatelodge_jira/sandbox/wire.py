@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from html import escape
 from typing import Any
 
 from .bodies import as_adf, as_wiki
@@ -161,3 +162,8 @@ def named_status(face: Face, name: str) -> JSON:
 
 def named_project(face: Face, key: str) -> JSON:
     return project(face, PROJECTS[key])
+
+
+def html(body: Body | None) -> str:
+    """A rich text, roughly as Jira shows it."""
+    return "".join(f"<p>{escape(block)}</p>" for block in (as_wiki(body) or "").split("\n\n") if block)
