@@ -9,12 +9,13 @@ from functools import lru_cache
 from ..contract import Call, Principal
 from ..settings import ByTool
 from .gcra import Bucket, Policy
-from .quota import Quota, parse_quotas
+from .quota import Quota
 from .subjects import SUBJECTS, key
 
-Overrides = Callable[[Principal], Mapping[str, str] | None]
-"""The quotas a tenant or key has in place of the configured ones: subject (`user`) to text (`500/minute`), or None."""
-
+BySubject = Mapping[str, tuple[Quota, ...]]
+"""Quotas of an `address`, `user`, `tenant`, `instance` or `tool`."""
+Overrides = Callable[[Principal], BySubject | None]
+"""The quotas that a tenant or key has in place of everybody's."""
 
 NO_TOOL: ByTool[tuple[Quota, ...]] = ByTool()
 
@@ -23,17 +24,19 @@ NO_TOOL: ByTool[tuple[Quota, ...]] = ByTool()
 class Limits:
     """Quotas by subject, and by tool where one has its own. `shadow` names subjects that are counted only, or `all`."""
 
-    quotas: Mapping[str, tuple[Quota, ...]]
+    quotas: BySubject
     tools: ByTool[tuple[Quota, ...]] = NO_TOOL
     shadow: frozenset[str] = frozenset()
 
-    def policies(self, tool: str | None, overrides: Mapping[str, str] | None = None) -> tuple[Policy, ...]:
-        """Every policy for calls of a tool, or of no tool. Raises `ValueError` for an override that is no quota."""
+    def policies(
+        self, tool: str | None, overrides: Iterable[tuple[str, tuple[Quota, ...]]] | None = None
+    ) -> tuple[Policy, ...]:
+        """Every policy for calls of a tool, or of no tool."""
         quotas = dict(self.quotas)
         own = self.tools.get(tool) if tool is not None else None
         if own is not None:
             quotas["tool"] = own
-        quotas |= {subject: parse_quotas(text) for subject, text in (overrides or {}).items() if subject in SUBJECTS}
+        quotas |= dict(overrides or ())
         return tuple(policy for subject in SUBJECTS for policy in self._of(subject, quotas.get(subject, ())))
 
     def _of(self, subject: str, quotas: Iterable[Quota]) -> Iterable[Policy]:
@@ -42,37 +45,28 @@ class Limits:
 
 
 class Book:
-    """Looks up what a call is measured by. What the settings alone decide is worked out once a tool."""
+    """Looks up what a call is measured by. Policies are worked out once for each tool and set of overrides."""
 
     def __init__(self, limits: Limits, costs: ByTool[int], overrides: Overrides) -> None:
         self._costs = costs
         self._overrides = overrides
-        self._policies = lru_cache(maxsize=4096)(
-            lambda tool, given: limits.policies(tool, dict(given) if given else None)
-        )
-        self._cost = lru_cache(maxsize=4096)(self._find_cost)
+        self._policies = lru_cache(maxsize=4096)(limits.policies)
 
     def buckets(self, call: Call) -> list[Bucket]:
         """The bucket of every policy that has something to count in this call."""
+        given = self._overrides(call.principal)
+        tool = call.name if call.kind == "tool" else None
         found = []
-        for policy in self.policies(call):
+        for policy in self._policies(tool, frozenset(given.items()) if given else None):
             subject = SUBJECTS[policy.subject](call)
             if subject is not None:
                 found.append(Bucket(key(call.principal.tenant, policy.name, subject), policy))
         return found
 
-    def policies(self, call: Call) -> tuple[Policy, ...]:
-        given = self._overrides(call.principal)
-        tool = call.name if call.kind == "tool" else None
-        policies: tuple[Policy, ...] = self._policies(tool, frozenset(given.items()) if given else None)
-        return policies
-
     def cost(self, call: Call) -> int:
         """Units a call takes: by the setting, else by the tool's `gatelodge/cost`, else 1."""
-        return self._cost(call.name, call.target.tool.meta.get("gatelodge/cost")) if call.kind == "tool" else 1
-
-    def _find_cost(self, tool: str, declared: object) -> int:
-        configured = self._costs.get(tool)
-        if configured is not None:
-            return configured
-        return declared if isinstance(declared, int) and not isinstance(declared, bool) and declared >= 0 else 1
+        if call.kind != "tool":
+            return 1
+        configured = self._costs.get(call.name)
+        declared = call.target.tool.meta.get("gatelodge/cost") if configured is None else configured
+        return declared if type(declared) is int and declared >= 0 else 1

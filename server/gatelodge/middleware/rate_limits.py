@@ -2,109 +2,60 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from marshmallow import fields, validate
-
-from ..contract import Call, HealthCheck, Middleware, Next, Phase, Principal, Result
+from ..contract import Call, HealthCheck, Middleware, Next, Phase, Result
+from ..dispatch import answered
 from ..errors import ErrorCode, ToolError
 from ..hookspecs import hookimpl
-from ..limiter.gcra import Level, Verdict
+from ..limiter.gcra import SECOND, Level, Verdict
 from ..limiter.limiter import Limiter
-from ..limiter.limits import Book, Limits, Overrides
 from ..limiter.memory import MemoryBuckets
-from ..limiter.quota import Quota, Quotas, parse_quotas
-from ..limiter.subjects import SUBJECTS
-from ..settings import ByTool, ByToolField, CommaSeparated, Environment, setting, whole_number
+from ..limiter.settings import (
+    ENABLED,
+    LIMITS,
+    OVERRIDES,
+    SHADOW,
+    RateLimitSettings,
+    limit_switches,
+    read_book,
+)
+from ..settings import Environment
 from ..storage import Storage
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateLimitSettings:
-    """`default` calls in `window` seconds a Jira instance; the rest are quotas as `100/minute,1000/hour`, or `off`."""
-
-    enabled: bool = setting("MCP_RATE_LIMIT_ENABLED", fields.Boolean(), default=True, help="Whether limits apply.")
-    default: int = setting(
-        "RATE_LIMIT_DEFAULT",
-        fields.Integer(validate=validate.Range(min=1, max=10**9)),
-        default=100,
-        help="Calls to one Jira instance in each window.",
-    )
-    window: int = setting(
-        "RATE_LIMIT_WINDOW",
-        fields.Integer(validate=validate.Range(min=1, max=366 * 86400)),
-        default=60,
-        help="That window, in seconds.",
-    )
-    user: tuple[Quota, ...] = setting(
-        "GATELODGE_RATE_LIMIT_USER",
-        Quotas(),
-        default=parse_quotas("100/minute,1000/hour,10000/day"),
-        help="Quotas of one user.",
-    )
-    address: tuple[Quota, ...] = setting(
-        "GATELODGE_RATE_LIMIT_ADDRESS", Quotas(), default=(), help="Quotas of one client address."
-    )
-    tenant: tuple[Quota, ...] = setting(
-        "GATELODGE_RATE_LIMIT_TENANT", Quotas(), default=(), help="Quotas of all users of a tenant together."
-    )
-    tool: tuple[Quota, ...] = setting(
-        "GATELODGE_RATE_LIMIT_TOOL", Quotas(), default=(), help="Quotas of each tool in a tenant."
-    )
-    tools: ByTool[tuple[Quota, ...]] = setting(
-        "GATELODGE_RATE_LIMIT_TOOLS",
-        ByToolField(parse_quotas),
-        default=ByTool(),
-        help="Quotas of single tools, as jira.create_issue=10/minute; sql.*=off.",
-    )
-    costs: ByTool[int] = setting(
-        "GATELODGE_RATE_LIMIT_COSTS",
-        ByToolField(whole_number),
-        default=ByTool(),
-        help="What a call of a tool counts as, as sql.*=5; jira.search=2.",
-    )
-    shadow: tuple[str, ...] = setting(
-        "GATELODGE_RATE_LIMIT_SHADOW",
-        CommaSeparated(validate=validate.ContainsOnly([*SUBJECTS, "all"])),
-        default=(),
-        help="Kinds of limits that are counted but refuse nothing: address, user, tenant, instance, tool or all.",
-    )
-
-    @property
-    def limits(self) -> Limits:
-        """The same as policies."""
-        instance = (Quota(self.default, self.window),)
-        quotas = {"user": self.user, "address": self.address, "tenant": self.tenant, "tool": self.tool}
-        return Limits({"instance": instance, **quotas}, self.tools, frozenset(self.shadow))
+from ..switches import Switch, Switches
 
 
 class RateLimitsPlugin:
-    """Refuses with `rate_limited`. While Redis is gone a destructive tool is `disabled`, limits on the rest are local.
+    """Refuses with `rate_limited`. While Redis is gone destructive tools are `disabled` and limits on the rest local."""
 
-    `overrides` gives the quotas that a tenant or key has in place of the configured ones.
-    """
-
-    def __init__(self, overrides: Overrides | None = None) -> None:
-        self._overrides = overrides or _none
+    def __init__(self) -> None:
         self.settings = RateLimitSettings()
         self.limiter = Limiter(MemoryBuckets())
-        self.book = Book(self.settings.limits, self.settings.costs, self._overrides)
+        self._switches = Switches(limit_switches(self.settings))
+        self._book = read_book(self.settings, self._switches)
 
     @hookimpl
     def gatelodge_configure(self, environment: Environment) -> None:
         self.settings = environment.read(RateLimitSettings)
-        self.book = Book(self.settings.limits, self.settings.costs, self._overrides)
+
+    @hookimpl
+    def gatelodge_switches(self) -> Sequence[Switch]:
+        return limit_switches(self.settings)
 
     @hookimpl
     def gatelodge_middleware(self) -> Sequence[Middleware]:
-        return (Middleware("rate_limits", Phase.LIMITS, self.handle),) if self.settings.enabled else ()
+        return (Middleware("rate_limits", Phase.LIMITS, self.handle),)
 
     @hookimpl
     @asynccontextmanager
     async def gatelodge_lifespan(self, storage: Storage) -> AsyncIterator[None]:
         self.limiter = Limiter(MemoryBuckets(), storage.redis)
+        self._switches = storage.switches
+        for name in (LIMITS, OVERRIDES, SHADOW):
+            storage.switches.follow(name, self._read)
         async with self.limiter.lifespan():
             yield
 
@@ -113,8 +64,8 @@ class RateLimitsPlugin:
         return (HealthCheck("rate_limits", self.check, critical=False),)
 
     async def handle(self, call: Call, call_next: Next) -> Result:
-        buckets = self.book.buckets(call)
-        cost = self.book.cost(call)
+        buckets = self._book.buckets(call) if self._switches.get(ENABLED) else []
+        cost = self._book.cost(call)
         if not buckets or not cost:
             return await call_next(call)
         verdict = await self.limiter.take(buckets, cost)
@@ -124,12 +75,15 @@ class RateLimitsPlugin:
         refusing = verdict.refusing
         if refusing is not None:
             raise _refusal(refusing, headers)
-        result = await call_next(call)
+        result = await answered(call_next, call)
         return replace(result, headers={**headers, **result.headers})
 
     async def check(self) -> str:
         """Where buckets are kept, and how many calls were decided how. Fails while Redis is gone."""
         return self.limiter.report()
+
+    def _read(self, value: object) -> None:
+        self._book = read_book(self.settings, self._switches)
 
 
 def limit_headers(verdict: Verdict) -> dict[str, str]:
@@ -139,6 +93,8 @@ def limit_headers(verdict: Verdict) -> dict[str, str]:
     """
     levels = [level for level in verdict.levels if not level.policy.shadow]
     now = verdict.now
+    if not levels:
+        return {}
     return {
         "RateLimit-Policy": ", ".join(level.policy.header for level in levels),
         "RateLimit": ", ".join(
@@ -149,7 +105,7 @@ def limit_headers(verdict: Verdict) -> dict[str, str]:
 
 def _refusal(level: Level, headers: Mapping[str, str]) -> ToolError:
     policy = level.policy
-    seconds = round(level.wait / 1_000_000, 3)
+    seconds = math.ceil(level.wait * 1000 / SECOND) / 1000
     return ToolError(
         ErrorCode.RATE_LIMITED,
         f"The limit of {policy.quota.amount} calls in {policy.quota.window} s for this {policy.subject} is used up;"
@@ -174,7 +130,3 @@ def _destructive(call: Call) -> bool:
         return False
     annotations = call.target.tool.annotations
     return annotations.destructive and not annotations.read_only
-
-
-def _none(principal: Principal) -> None:
-    """No tenant and no key has limits of its own."""
