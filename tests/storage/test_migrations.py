@@ -18,8 +18,7 @@ import pytest
 
 from gatelodge.storage import StorageError, migrations
 from gatelodge.storage.embedded import embedded_postgres
-
-from ..conftest import Cluster
+from gatelodge.testing import Cluster
 
 UP = "import asyncio, sys; from gatelodge.storage import migrations; asyncio.run(migrations.up(sys.argv[1]))"
 CORE_FILES = sorted(Path(gatelodge_migrations.__path__[0], "core").glob("*.sql"))
