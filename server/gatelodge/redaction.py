@@ -1,4 +1,4 @@
-"""What is kept out of every record: values of fields that hold secrets, and text that looks like one. Decided here alone."""
+"""What is kept out of every record: values of fields that hold secrets, and text that looks like one."""
 
 from __future__ import annotations
 

@@ -19,13 +19,13 @@ class Step(Protocol):
 
     @staticmethod
     async def apply(connection: Connection[Any], steps: Sequence[Any]) -> Sequence[bool]:
-        """Do all the steps of a batch, in order; for each, whether its row may be written. May be tried more than once."""
+        """Do the steps of a batch, in order; for each, whether its row may be written. May be tried more than once."""
         ...
 
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """A row to write. `undo` makes the job that takes it back, if it was written after its owner had stopped waiting."""
+    """A row to write. `undo` makes the job that takes it back, if it is written after its owner has stopped waiting."""
 
     record: Record
     step: Step | None = None

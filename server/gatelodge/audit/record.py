@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, fields
-from operator import attrgetter
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from operator import attrgetter
 from typing import Any, Literal
 from uuid import UUID
 
@@ -29,7 +29,7 @@ class Record:
     """What a row says, before it has a place in its tenant's chain.
 
     An `intent` is written before a write is sent and an `outcome` after, with one `request_id`; everything else is an
-    `event`. `action` is the kind of call, or what happened at the door. The JSON columns are JSON text, already redacted.
+    `event`. `action` is the kind of call, or what happened at the door. JSON columns hold JSON text, already redacted.
     """
 
     tenant: UUID
@@ -89,7 +89,7 @@ def follow(head: Head, record: Record, now: datetime) -> Row:
 
 
 def digest(prev_hash: bytes, seq: int, created_at: datetime, record: Record) -> bytes:
-    """SHA-256 of the previous hash and the row as a JSON array: number, microseconds since 1970, then the record's fields."""
+    """SHA-256 of the previous hash and the row as a JSON array: number, microseconds since 1970, the record's fields."""
     body = (seq, (created_at - EPOCH) // MICROSECOND, str(record.tenant), *_said(record))
     return hashlib.sha256(prev_hash + msgspec.json.encode(body)).digest()
 

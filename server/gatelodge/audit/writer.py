@@ -1,7 +1,7 @@
 """Group commit: one task writes whatever rows have come together as one transaction.
 
-Rows that someone waits for are written at once; the others wait a moment for company. When Postgres fails, what was taken
-for a batch is kept and tried again until it is known to be written, each row exactly once.
+Rows that someone waits for are written at once; the others wait a moment for company. When Postgres fails, what was
+taken for a batch is kept and tried again until it is known to be written, each row exactly once.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Writer:
     async def intend(self, record: Record, step: Step | None, undo: Callable[[], Job]) -> bool:
         """Write a row before something happens. False when its step kept it from being written.
 
-        Raises `disabled` when that is not known to have worked in time; then it must not happen, and will be taken back.
+        Raises `disabled` when that is not known to have worked in time; then it must not happen, and is taken back.
         """
         if self.failing or self._closing:
             raise self.refusal()
@@ -227,7 +227,7 @@ class Writer:
 
     @contextmanager
     def _bounded(self, connection: Connection[Any]) -> Iterator[None]:
-        """Cut the connection when it takes too long. To cancel would be to ask a frozen server, and wait for its answer."""
+        """Cut the connection when it takes too long: to cancel is to ask a frozen server, and to wait for its answer."""
         cut = asyncio.get_running_loop().call_later(self._patience, _cut, connection)
         try:
             yield

@@ -1,0 +1,84 @@
+"""Every call is written down: what it was, who made it, and how it ended, denials and replays included."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from ..audit.journal import Entry, Journal, current, error_detail
+from ..audit.settings import AuditSettings
+from ..audit.writer import Writer
+from ..contract import Call, Event, HealthCheck, Middleware, Next, Phase, Recorder, Result
+from ..dispatch import answered
+from ..errors import StartupError
+from ..hookspecs import hookimpl
+from ..settings import Environment
+from ..storage import Storage
+
+
+class AuditPlugin:
+    """One row for each call that changes nothing. A write's own rows are the intent middleware's, inside."""
+
+    def __init__(self) -> None:
+        self._settings = AuditSettings()
+        self._journal: Journal | None = None
+
+    @hookimpl
+    def gatelodge_configure(self, environment: Environment) -> None:
+        self._settings = environment.read(AuditSettings)
+
+    @hookimpl
+    def gatelodge_middleware(self) -> Sequence[Middleware]:
+        return (Middleware("audit", Phase.AUDIT, self._record),)
+
+    @hookimpl
+    def gatelodge_recorders(self) -> Sequence[Recorder]:
+        return (self._note_event,)
+
+    @hookimpl
+    @asynccontextmanager
+    async def gatelodge_lifespan(self, storage: Storage) -> AsyncIterator[None]:
+        settings = self._settings
+        async with Writer(storage.postgres, capacity=settings.queue, patience=settings.patience).running() as writer:
+            self._journal = Journal(writer, reads_required=settings.reads == "require")
+            yield
+
+    @hookimpl
+    def gatelodge_health(self) -> Sequence[HealthCheck]:
+        return (HealthCheck("audit", self._check),)
+
+    async def _record(self, call: Call, call_next: Next) -> Result:
+        journal = self._open
+        entry = Entry(journal)
+        token = current.set(entry)
+        try:
+            if call.read_only:
+                journal.admit_read()
+            result = await answered(call_next, call)
+        except asyncio.CancelledError:
+            if not entry.written:
+                journal.note(call, entry, "cancelled")
+            raise
+        finally:
+            current.reset(token)
+        if not entry.written:
+            journal.note(call, entry, result.outcome, error_detail(result))
+        return result
+
+    def _note_event(self, event: Event) -> None:
+        self._open.note_event(event)
+
+    async def _check(self) -> str:
+        """What health shows: how many rows wait, and how many were lost or refused."""
+        writer = self._open.writer
+        if writer.failing or writer.full:
+            raise ConnectionError(writer.failing or "the queue is full")
+        counts = writer.counts
+        return f"{writer.depth} queued, {counts.written} written, {counts.dropped} dropped, {counts.refused} refused"
+
+    @property
+    def _open(self) -> Journal:
+        if self._journal is None:
+            raise StartupError("plugin_broken", "the audit is not open")
+        return self._journal
