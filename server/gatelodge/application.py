@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, make_dataclass
 from typing import Any
@@ -18,9 +18,11 @@ from .errors import StartupError
 from .identity.addresses import is_loopback
 from .identity.metadata import ProtectedResource
 from .identity.revocations import Revocations
+from .notices import Notices
 from .plugins import Catalogue, Plugins
 from .protocol.methods import Protocol
 from .settings import CommaSeparated, Environment, setting
+from .signing import SecretSettings
 from .storage import Storage
 from .storage.opening import StorageSettings, open_storage
 from .switches import Switches
@@ -107,9 +109,7 @@ class Server:
     policy: GatePolicy
     hub: Toolset
     listeners: tuple[Listener, ...]
-
-    def protocol(self, toolset: Toolset) -> Protocol:
-        return _protocol(toolset, self.settings)
+    protocol: Callable[[Toolset], Protocol]
 
 
 @asynccontextmanager
@@ -124,6 +124,7 @@ async def open_server(
     environment = Environment(variables)
     settings = environment.read(ServerSettings)
     storage_settings = environment.read(StorageSettings)
+    secret = environment.read(SecretSettings).current
     core = core_switches(environment)
     plugins = Plugins()
     plugins.load(extra_plugins)
@@ -134,7 +135,8 @@ async def open_server(
         storage = await stack.enter_async_context(open_storage(storage_settings, plugins.migrations()))
         storage = await stack.enter_async_context(live_switches(storage, [*core, *catalogue.switches]))
         follow_log_level(storage.switches)
-        await _enter_lifespans(stack, plugins, storage)
+        notices = Notices()
+        await _enter_lifespans(stack, plugins, storage, notices)
         compiled = {name: tool for name, tool in compiled.items() if name in catalogue.tools}
         dispatch = Dispatch(catalogue.middleware)
         policy = _gate_policy(settings, catalogue, compiled, storage.switches)
@@ -143,33 +145,45 @@ async def open_server(
         def toolset(name: str, owners: Iterable[str]) -> Toolset:
             return Toolset(name, catalogue, owners, dispatch, timeout=settings.timeout, compiled=compiled)
 
+        def protocol(toolset: Toolset) -> Protocol:
+            return Protocol(
+                toolset,
+                version=__version__,
+                notices=notices,
+                secret=secret,
+                instructions=INSTRUCTIONS,
+                underscore_names=settings.tool_names == "underscore",
+            )
+
         hub = toolset("hub", catalogue.plugins)
         alone = [(name, ports[name].port) for name in catalogue.plugins if ports[name].port is not None]
         sets = [(hub, settings.port), *((toolset(name, [name]), port) for name, port in alone)]
-        listeners = tuple(Listener(s.name, port, s, _application(s, settings, policy, catalogue)) for s, port in sets)
+        listeners = tuple(
+            Listener(s.name, port, s, _application(protocol(s), settings, policy, catalogue)) for s, port in sets
+        )
         yield Server(
-            settings=settings, plugins=plugins, catalogue=catalogue, policy=policy, hub=hub, listeners=listeners
+            settings=settings,
+            plugins=plugins,
+            catalogue=catalogue,
+            policy=policy,
+            hub=hub,
+            listeners=listeners,
+            protocol=protocol,
         )
 
 
 def _application(
-    toolset: Toolset, settings: ServerSettings, policy: GatePolicy, catalogue: Catalogue
+    protocol: Protocol, settings: ServerSettings, policy: GatePolicy, catalogue: Catalogue
 ) -> web.Application:
     app = web.Application(middlewares=[gate(policy)], client_max_size=settings.max_body)
     app[STREAMS] = set()
     app.on_shutdown.append(end_streams)
     add_metadata(app, policy)
-    protocol = _protocol(toolset, settings)
     StreamableHTTP(protocol, Sessions()).add_to(app)
     LegacySSE(protocol).add_to(app)
-    Rest(toolset, protocol).add_to(app)
-    Health(toolset.name, __version__, catalogue.health, catalogue.broken, policy.switches).add_to(app)
+    Rest(protocol.toolset, protocol).add_to(app)
+    Health(protocol.toolset.name, __version__, catalogue.health, catalogue.broken, policy.switches).add_to(app)
     return app
-
-
-def _protocol(toolset: Toolset, settings: ServerSettings) -> Protocol:
-    underscore = settings.tool_names == "underscore"
-    return Protocol(toolset, version=__version__, instructions=INSTRUCTIONS, underscore_names=underscore)
 
 
 def _port_settings(plugin: str, default: int | None) -> type[Any]:
@@ -190,8 +204,8 @@ def _compile(plugins: Plugins) -> dict[str, CompiledTool]:
     return compiled
 
 
-async def _enter_lifespans(stack: AsyncExitStack, plugins: Plugins, storage: Storage) -> None:
-    for plugin, lifespan in plugins.lifespans(storage):
+async def _enter_lifespans(stack: AsyncExitStack, plugins: Plugins, storage: Storage, notices: Notices) -> None:
+    for plugin, lifespan in plugins.lifespans(storage, notices):
         try:
             await stack.enter_async_context(lifespan)
         except Exception as error:  # a plugin that cannot open its resources is left out, unless it is policy

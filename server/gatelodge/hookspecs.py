@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import click
 
     from .contract import Authenticator, HealthCheck, Middleware, Prompt, Recorder, Resource, Route, Tool
+    from .notices import Notices
     from .settings import Environment
     from .storage import Storage
     from .switches import Switch
@@ -89,8 +90,10 @@ def gatelodge_migrations() -> Sequence[str]:  # type: ignore[empty-body]
 
 
 @hookspec
-def gatelodge_lifespan(storage: Storage) -> AbstractAsyncContextManager[None]:  # type: ignore[empty-body]
-    """An async context manager around the serving time: open pools and sessions before the first call, close them after the last."""
+def gatelodge_lifespan(storage: Storage, notices: Notices) -> AbstractAsyncContextManager[None]:  # type: ignore[empty-body]
+    """An async context manager around the serving time: open pools and sessions before the first call, close them after
+    the last. `notices` tells clients what has changed, for as long as it is open.
+    """
 
 
 @hookspec

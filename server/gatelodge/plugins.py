@@ -106,12 +106,12 @@ class Plugins:
         plugins = sorted(self.catalogue.plugins.values(), key=lambda plugin: plugin.name)
         return [source for plugin in plugins for source in self._hook(plugin, "gatelodge_migrations")]
 
-    def lifespans(self, storage: Any) -> list[tuple[Plugin, Any]]:
+    def lifespans(self, storage: Any, notices: Any) -> list[tuple[Plugin, Any]]:
         """The async context manager of each plugin that has one."""
         found = []
         for plugin in self._in_order():
             if hasattr(plugin.object, "gatelodge_lifespan"):
-                found.append((plugin, self._hook(plugin, "gatelodge_lifespan", storage=storage)))
+                found.append((plugin, self._hook(plugin, "gatelodge_lifespan", storage=storage, notices=notices)))
         return found
 
     def leave_out(self, plugin: Plugin, reason: BaseException) -> None:

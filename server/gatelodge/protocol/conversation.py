@@ -11,10 +11,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..contract import LogLevel, Principal
-from .jsonrpc import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Message, ProtocolError
-from .methods import CAPABILITIES_KEY, LOG_LEVEL_KEY, Answer, Protocol, stateless_revision
-from .peer import LEVELS, NO_HEADERS, CallHeaders, Notify, Peer, unheard
+from ..notices import Notice
+from ..questions import Question
+from .asking import ServerRequests
+from .jsonrpc import (
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    RESOURCE_NOT_FOUND,
+    Message,
+    ProtocolError,
+)
+from .methods import Answer, Protocol
+from .parameters import CAPABILITIES_KEY, LOG_LEVEL_KEY, stateless_revision, string
+from .peer import LEVELS, NO_LINE, Ask, Line, Peer, Send, unheard
 from .revisions import Revision, negotiate
+from .subscriptions import MOST_RESOURCES, message_of
 
 
 @dataclass(slots=True)
@@ -25,38 +37,55 @@ class Conversation:
     principal: Principal
     door: str
     revision: Revision | None = None
-    log_level: LogLevel | None = None
+    log_level: LogLevel = "info"
     capabilities: Mapping[str, Any] = field(default_factory=dict)
+    subscribed: set[str] = field(default_factory=set)
+    requests: ServerRequests = field(default_factory=ServerRequests)
 
-    async def answer(
-        self, message: Message, request_id: str, *, notify: Notify = unheard, headers: CallHeaders = NO_HEADERS
-    ) -> Answer:
+    async def answer(self, message: Message, request_id: str, line: Line = NO_LINE) -> Answer:
         """The result of a request. Raises `ProtocolError`."""
         if message.method == "initialize":
             return self._initialize(message)
+        if message.method == "ping":
+            return {}
         stateless = stateless_revision(message)
         if stateless is not None:
-            peer = stateless_peer(message, stateless, self.principal, self.door, request_id, notify, headers)
+            peer = stateless_peer(message, stateless, self.principal, self.door, request_id, line)
             return await self.protocol.answer(message, peer)
         if self.revision is None:
-            if message.method == "ping":
-                return {}
             if message.method == "server/discover":
                 raise ProtocolError(INVALID_PARAMS, "_meta: the protocol version is missing", id=message.id)
             raise ProtocolError(INVALID_REQUEST, "Send initialize first", id=message.id)
-        if message.method == "logging/setLevel":
-            return self._set_level(message)
-        peer = Peer(
-            revision=self.revision,
+        own = {
+            "logging/setLevel": self._set_level,
+            "resources/subscribe": self._subscribe,
+            "resources/unsubscribe": self._unsubscribe,
+        }.get(message.method or "")
+        return own(message) if own else await self.protocol.answer(message, self._peer(self.revision, request_id, line))
+
+    def hears(self, notice: Notice) -> dict[str, Any] | None:
+        """The notification this client gets of a notice, if it gets one."""
+        if self.revision is None or (notice.kind == "resource" and notice.uri not in self.subscribed):
+            return None
+        return message_of(notice)
+
+    def _peer(self, revision: Revision, request_id: str, line: Line) -> Peer:
+        return Peer(
+            revision=revision,
             principal=self.principal,
             door=self.door,
             request_id=request_id,
-            notify=notify,
+            line=line,
             log_level=self.log_level,
             capabilities=self.capabilities,
-            headers=headers,
+            ask=None if line.send is unheard else self._asker(revision, line.send),
         )
-        return await self.protocol.answer(message, peer)
+
+    def _asker(self, revision: Revision, send: Send) -> Ask:
+        async def ask(questions: Mapping[str, Question[Any]]) -> Mapping[str, Any]:
+            return await self.requests.ask(questions, revision, send)
+
+        return ask
 
     def _initialize(self, message: Message) -> Answer:
         if self.revision is not None:
@@ -77,15 +106,22 @@ class Conversation:
         self.log_level = level
         return {}
 
+    def _subscribe(self, message: Message) -> Answer:
+        uri = string(message, "uri")
+        if not self.protocol.toolset.shows_resource(self.principal, uri):
+            raise ProtocolError(RESOURCE_NOT_FOUND, f"There is no resource {uri!r}", data={"uri": uri}, status=200)
+        if len(self.subscribed) >= MOST_RESOURCES:
+            raise ProtocolError(INVALID_PARAMS, f"A session may subscribe to {MOST_RESOURCES} resources", status=200)
+        self.subscribed.add(uri)
+        return {}
+
+    def _unsubscribe(self, message: Message) -> Answer:
+        self.subscribed.discard(string(message, "uri"))
+        return {}
+
 
 def stateless_peer(
-    message: Message,
-    revision: Revision,
-    principal: Principal,
-    door: str,
-    request_id: str,
-    notify: Notify,
-    headers: CallHeaders,
+    message: Message, revision: Revision, principal: Principal, door: str, request_id: str, line: Line
 ) -> Peer:
     """The peer of a request that carries all about itself in `_meta`."""
     level = message.meta.get(LOG_LEVEL_KEY)
@@ -100,8 +136,7 @@ def stateless_peer(
         principal=principal,
         door=door,
         request_id=request_id,
-        notify=notify,
+        line=line,
         log_level=level,
         capabilities=message.meta[CAPABILITIES_KEY],
-        headers=headers,
     )

@@ -7,16 +7,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..contract import JSON, LogLevel, Principal
+from ..questions import CannotAsk, Question
+from . import asking
 from .jsonrpc import notification
 from .revisions import Revision
 
 LEVELS: tuple[LogLevel, ...] = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 
-Notify = Callable[[Mapping[str, Any]], Awaitable[None]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Ask = Callable[[Mapping[str, Question[Any]]], Awaitable[Mapping[str, Any]]]
+HangUp = Callable[[float], Awaitable[None]]
 
 
 async def unheard(message: Mapping[str, Any]) -> None:
-    """For a door with no way to send a notification."""
+    """For a door with no way to send anything but the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +35,42 @@ NO_HEADERS = CallHeaders()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """What a door offers for one message. `send` sends a message related to it; `hang_up` ends the connection, not the call."""
+
+    send: Send = unheard
+    hang_up: HangUp | None = None
+    headers: CallHeaders = NO_HEADERS
+
+
+NO_LINE = Line()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """`notify` sends a JSON-RPC notification related to the message at hand; `log_level` is the least severe one wanted."""
+    """`log_level` is the least severe one wanted; `ask` is how a session's client is asked, None where it cannot be."""
 
     revision: Revision
     principal: Principal
     door: str
     request_id: str
-    notify: Notify = unheard
+    line: Line = NO_LINE
     log_level: LogLevel | None = None
-    headers: CallHeaders = NO_HEADERS
     capabilities: Mapping[str, Any] = field(default_factory=dict)
+    ask: Ask | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PeerChannel:
     """A call's channel to its client: progress only for who gave a token, log lines only from the wanted level up."""
 
-    notify: Notify
+    peer: Peer
     progress_token: str | int | None
-    log_level: LogLevel | None
+    asks: Ask | None = None
+
+    @property
+    def waits(self) -> bool:
+        return self.asks is not None and not self.peer.revision.stateless
 
     async def progress(self, progress: float, total: float | None, message: str | None) -> None:
         if self.progress_token is None:
@@ -58,12 +78,26 @@ class PeerChannel:
         params: dict[str, Any] = {"progressToken": self.progress_token, "progress": progress}
         if total is not None:
             params["total"] = total
-        if message is not None:
+        if message is not None and self.peer.revision.annotations:
             params["message"] = message
-        await self.notify(notification("notifications/progress", params))
+        await self.peer.line.send(notification("notifications/progress", params))
 
     async def log(self, level: LogLevel, data: JSON, logger: str | None) -> None:
-        if self.log_level is None or LEVELS.index(level) < LEVELS.index(self.log_level):
+        wanted = self.peer.log_level
+        if wanted is None or LEVELS.index(level) < LEVELS.index(wanted):
             return
         params = {"level": level, "data": data} | ({"logger": logger} if logger else {})
-        await self.notify(notification("notifications/message", params))
+        await self.peer.line.send(notification("notifications/message", params))
+
+    def can_ask(self, kind: type[Question[Any]]) -> bool:
+        return self.asks is not None and asking.supports(kind, self.peer.capabilities, self.peer.revision)
+
+    async def ask(self, questions: Mapping[str, Question[Any]]) -> Mapping[str, Any]:
+        missing = [asking.required(type(item)) for item in questions.values() if not self.can_ask(type(item))]
+        if missing or self.asks is None:
+            raise CannotAsk({name: value for members in missing for name, value in members.items()})
+        return await self.asks(questions)
+
+    async def hang_up(self, retry: float) -> None:
+        if self.peer.line.hang_up is not None and self.peer.revision.polling:
+            await self.peer.line.hang_up(retry)

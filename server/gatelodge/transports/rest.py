@@ -13,11 +13,11 @@ from ..dispatch import CompiledTool
 from ..errors import ErrorCode, ToolError, describe
 from ..protocol import render
 from ..protocol.methods import Protocol
-from ..protocol.peer import PeerChannel
+from ..protocol.peer import Line, Peer, PeerChannel, Send
 from ..protocol.revisions import LATEST_SESSION, REVISIONS
 from ..toolset import Origin, Toolset
 from .gate import PRINCIPAL, REQUEST_ID, call_headers, error_reply, json_response
-from .streaming import STREAMS, open_stream
+from .streaming import close_stream, open_stream
 
 API = "/api/v1/mcp"
 
@@ -77,11 +77,10 @@ class Rest:
             event = "progress" if message["method"].endswith("progress") else "log"
             await stream.send(msgspec.json.encode(message["params"]).decode(), event=event)
 
-        result = await self._toolset.call_tool(name, arguments, _origin(request, PeerChannel(notify, name, "info")))
+        result = await self._toolset.call_tool(name, arguments, _origin(request, _channel(request, notify)))
         body = _body(result, request[REQUEST_ID])
         await stream.send(msgspec.json.encode(body).decode(), event="error" if result.error else "result")
-        request.app[STREAMS].discard(stream)
-        stream.stop_streaming()
+        await close_stream(request, stream)
         return stream
 
     def _plugin_route(self, route: Route) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -147,6 +146,19 @@ def _origin(request: web.Request, channel: PeerChannel | None = None) -> Origin:
     )
 
 
+def _channel(request: web.Request, send: Send) -> PeerChannel:
+    """Progress and log lines for a caller that cannot be asked anything."""
+    peer = Peer(
+        revision=LATEST_SESSION,
+        principal=request[PRINCIPAL],
+        door="rest",
+        request_id=request[REQUEST_ID],
+        line=Line(send=send),
+        log_level="info",
+    )
+    return PeerChannel(peer, request[REQUEST_ID])
+
+
 def _reply(request: web.Request, result: Result) -> web.Response:
     if result.error is not None:
         return error_reply(request, result.error)
@@ -156,6 +168,10 @@ def _reply(request: web.Request, result: Result) -> web.Response:
 def _body(result: Result, request_id: str) -> dict[str, Any]:
     if result.error is not None:
         return {"error": describe(result.error, request_id)}
-    content = result.structured if result.structured is not None else [render.block(item, LATEST_SESSION) for item in result.content]
+    content = (
+        result.structured
+        if result.structured is not None
+        else [render.block(item, LATEST_SESSION) for item in result.content]
+    )
     body = {"result": content, "request_id": request_id}
     return body | {"replayed": True} if result.replayed else body

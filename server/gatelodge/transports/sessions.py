@@ -2,12 +2,63 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import time
 from collections import OrderedDict
 
 from ..contract import Principal
+from ..notices import Notice
 from ..protocol.conversation import Conversation
+from .resumable import EventStream
+from .running import Running
+
+KEPT_STREAMS = 32
+"""How many ended streams of a session are kept for a client that lost the end of one."""
+STANDALONE = "0"
+
+
+class Session:
+    """A conversation over Streamable HTTP: its requests under way, and its streams, also those a client may come back to."""
+
+    def __init__(self, id: str, conversation: Conversation) -> None:
+        self.id = id
+        self.conversation = conversation
+        self.running = Running(conversation)
+        self.used = time.monotonic()
+        revision = conversation.revision
+        self._polling = revision is not None and revision.polling
+        self._numbers = itertools.count(1)
+        self._streams: OrderedDict[str, EventStream] = OrderedDict()
+        self.standalone = EventStream(STANDALONE, polling=self._polling)
+
+    def begin_stream(self) -> EventStream:
+        """A stream for one request."""
+        stream = EventStream(str(next(self._numbers)), polling=self._polling)
+        self._streams[stream.name] = stream
+        ended = [name for name, item in self._streams.items() if item.ended]
+        for name in ended[:-KEPT_STREAMS]:
+            del self._streams[name]
+        return stream
+
+    def resume(self, event_id: str) -> tuple[EventStream, int | None]:
+        """The stream that event was on, and its number; the standalone one for an event that is not known any more."""
+        name, _, number = event_id.rpartition("-")
+        stream = self.standalone if name == STANDALONE else self._streams.get(name)
+        if stream is None or not (number.isascii() and number.isdigit() and len(number) < 10):
+            return self.standalone, None
+        return stream, int(number)
+
+    def tell(self, notice: Notice) -> None:
+        message = self.conversation.hears(notice)
+        if message is not None:
+            self.standalone.push(message)
+
+    async def close(self) -> None:
+        """Cancel what runs and end every stream."""
+        self.running.stop()
+        for stream in (self.standalone, *self._streams.values()):
+            await stream.finish(None)
 
 
 class Sessions:
@@ -16,38 +67,50 @@ class Sessions:
     def __init__(self, *, idle: float = 3600.0, most: int = 10_000) -> None:
         self._idle = idle
         self._most = most
-        self._open: OrderedDict[str, tuple[float, Conversation]] = OrderedDict()
+        self._open: OrderedDict[str, Session] = OrderedDict()
 
-    def begin(self, conversation: Conversation) -> str:
-        """The id of a new session."""
-        self._end_idle()
-        session_id = secrets.token_urlsafe(24)
-        self._open[session_id] = (time.monotonic(), conversation)
-        return session_id
+    async def begin(self, conversation: Conversation) -> Session:
+        await self._end_idle()
+        session = Session(secrets.token_urlsafe(24), conversation)
+        self._open[session.id] = session
+        return session
 
-    def find(self, session_id: str, principal: Principal) -> Conversation | None:
+    def find(self, session_id: str, principal: Principal) -> Session | None:
         """The session, or None where there is none for this principal: whose it is, is nobody else's business."""
         found = self._open.get(session_id)
-        if found is None or not _same(found[1].principal, principal) or found[0] + self._idle < time.monotonic():
+        if found is None or not same_caller(found.conversation.principal, principal) or self._is_idle(found):
             return None
-        self._open[session_id] = (time.monotonic(), found[1])
+        found.used = time.monotonic()
         self._open.move_to_end(session_id)
-        return found[1]
+        return found
 
-    def end(self, session_id: str) -> None:
-        self._open.pop(session_id, None)
+    async def end(self, session_id: str) -> None:
+        session = self._open.pop(session_id, None)
+        if session is not None:
+            await session.close()
+
+    async def close(self) -> None:
+        for session_id in list(self._open):
+            await self.end(session_id)
+
+    def tell(self, notice: Notice) -> None:
+        """Let every session hear of a change."""
+        for session in self._open.values():
+            session.tell(notice)
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def _end_idle(self) -> None:
-        limit = time.monotonic() - self._idle
+    def _is_idle(self, session: Session) -> bool:
+        return session.used + self._idle < time.monotonic() and not session.standalone.connected
+
+    async def _end_idle(self) -> None:
         while self._open:
-            used, _ = next(iter(self._open.values()))
-            if used > limit and len(self._open) < self._most:
+            oldest = next(iter(self._open.values()))
+            if len(self._open) < self._most and not self._is_idle(oldest):
                 return
-            self._open.popitem(last=False)
+            await self.end(oldest.id)
 
 
-def _same(one: Principal, other: Principal) -> bool:
+def same_caller(one: Principal, other: Principal) -> bool:
     return (one.tenant, one.user, one.method, one.key_id) == (other.tenant, other.user, other.method, other.key_id)

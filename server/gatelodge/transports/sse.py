@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,8 +14,8 @@ from ..protocol.jsonrpc import INVALID_REQUEST, ProtocolError
 from ..protocol.methods import Protocol
 from .gate import PRINCIPAL, REQUEST_ID, call_headers
 from .pipe import Pipe
-from .sessions import Sessions
-from .streaming import STREAMS, open_stream
+from .sessions import same_caller
+from .streaming import close_stream, open_stream
 
 
 class LegacySSE:
@@ -22,7 +23,6 @@ class LegacySSE:
 
     def __init__(self, protocol: Protocol) -> None:
         self._protocol = protocol
-        self._sessions = Sessions()
         self._pipes: dict[str, Pipe] = {}
 
     def add_to(self, app: web.Application) -> None:
@@ -31,28 +31,27 @@ class LegacySSE:
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         """Open the stream, name the endpoint, and stay until either side leaves."""
-        conversation = Conversation(self._protocol, request[PRINCIPAL], "sse")
-        session_id = self._sessions.begin(conversation)
         stream = await open_stream(request)
 
         async def send(message: Mapping[str, Any]) -> None:
             await stream.send(msgspec.json.encode(message).decode(), event="message")
 
-        pipe = self._pipes[session_id] = Pipe(conversation, send)
+        session_id = secrets.token_urlsafe(24)
+        pipe = Pipe(Conversation(self._protocol, request[PRINCIPAL], "sse"), send)
+        self._pipes[session_id] = pipe
         try:
-            await stream.send(f"/messages?session_id={session_id}", event="endpoint")
-            await stream.wait()
+            async with pipe.opened():
+                await stream.send(f"/messages?session_id={session_id}", event="endpoint")
+                await stream.wait()
         finally:
-            self._sessions.end(session_id)
             del self._pipes[session_id]
-            request.app[STREAMS].discard(stream)
-            await pipe.close()
+            await close_stream(request, stream)
         return stream
 
-    async def post(self, request: web.Request) -> web.StreamResponse:
-        """Take a message for a stream that is open here and belongs to the caller."""
-        session_id = request.query.get("session_id", "")
-        if self._sessions.find(session_id, request[PRINCIPAL]) is None:
-            raise ProtocolError(INVALID_REQUEST, "session_id: no open stream of yours has this id", status=404)
-        await self._pipes[session_id].receive(await request.read(), request[REQUEST_ID], call_headers(request))
+    async def post(self, request: web.Request) -> web.Response:
+        """Take a message; its answer comes down the stream."""
+        pipe = self._pipes.get(request.query.get("session_id", ""))
+        if pipe is None or not same_caller(pipe.principal, request[PRINCIPAL]):
+            raise ProtocolError(INVALID_REQUEST, "session_id: no stream with this id is open", status=404)
+        await pipe.receive(await request.read(), request[REQUEST_ID], call_headers(request))
         return web.Response(status=202, text="Accepted")

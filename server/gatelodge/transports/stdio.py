@@ -31,10 +31,10 @@ class Stdio:
         """Answer requests as they come, several at a time; at the end of input the running ones are cancelled."""
         principal = await identify(self._policy.authenticators, self._policy.pipe)
         pipe = Pipe(Conversation(self._protocol, principal, "stdio"), self._send)
-        while line := await self._line(reader):
-            if line.strip():
-                await self._receive(line, pipe)
-        await pipe.close()
+        async with pipe.opened():
+            while line := await self._line(reader):
+                if line.strip():
+                    await self._receive(line, pipe)
 
     async def _line(self, reader: asyncio.StreamReader) -> bytes:
         try:

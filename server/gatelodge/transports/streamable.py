@@ -5,34 +5,27 @@ Source: the "Transports" chapters of those revisions.
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Mapping
+from collections.abc import AsyncIterator
 from typing import Any
 
 from aiohttp import web
 
 from ..contract import Principal
+from ..protocol import headers
 from ..protocol.conversation import Conversation, stateless_peer
-from ..protocol.jsonrpc import (
-    HEADER_MISMATCH,
-    INVALID_REQUEST,
-    Message,
-    ProtocolError,
-    error_response,
-    parse,
-    response,
-)
-from ..protocol.methods import Protocol, stateless_revision, unsupported_version
-from ..protocol.revisions import REVISIONS, Revision
+from ..protocol.headers import VERSION_HEADER
+from ..protocol.jsonrpc import INVALID_PARAMS, INVALID_REQUEST, Message, ProtocolError, error_response, parse, response
+from ..protocol.methods import Protocol
+from ..protocol.parameters import VERSION_KEY, stateless_revision, unsupported_version
+from ..protocol.peer import Line, unheard
+from ..protocol.revisions import REVISIONS
 from .gate import PRINCIPAL, REQUEST_ID, call_headers, json_response
-from .sessions import Sessions
-from .streaming import Reply
+from .sessions import Session, Sessions
+from .streaming import EVENT_STREAM, Reply, accepts_stream
 
-VERSION_HEADER = "MCP-Protocol-Version"
 SESSION_HEADER = "Mcp-Session-Id"
-NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
-"""Methods whose `Mcp-Name` header mirrors a parameter, and which one."""
+DOOR = "streamable_http"
+MOST_IN_BATCH = 50
 
 
 class StreamableHTTP:
@@ -44,7 +37,10 @@ class StreamableHTTP:
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_post("/mcp", self.post)
+        app.router.add_get("/mcp", self.get)
         app.router.add_delete("/mcp", self.delete)
+        app.cleanup_ctx.append(self._following)
+        app.on_shutdown.insert(0, self._end)
 
     async def post(self, request: web.Request) -> web.StreamResponse:
         """One message, or a batch of them where the session's revision knows batches."""
@@ -56,39 +52,49 @@ class StreamableHTTP:
         except ProtocolError as error:
             return json_response(error_response(error, received.id, null_id=True), status=error.status)
 
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        """The session's own stream, or one that was lost, from the event after `Last-Event-ID` on."""
+        session = self._session(request)
+        if not accepts_stream(request):
+            raise ProtocolError(INVALID_REQUEST, f"Accept: a GET here answers {EVENT_STREAM}", status=406)
+        last = request.headers.get("Last-Event-ID")
+        stream, after = (session.standalone, None) if last is None else session.resume(last)
+        return await stream.serve(request, after)
+
     async def delete(self, request: web.Request) -> web.StreamResponse:
         """The client ends its session."""
-        self._session(request, request[PRINCIPAL])
-        self._sessions.end(request.headers[SESSION_HEADER])
+        await self._sessions.end(self._session(request).id)
         return web.Response(status=204)
 
     async def _one(self, request: web.Request, message: Message) -> web.StreamResponse:
-        revision = stateless_revision(message)
         claimed = request.headers.get(VERSION_HEADER)
+        if VERSION_KEY in message.meta or _is_stateless(claimed):
+            return await self._stateless(request, message)
         if claimed is not None and claimed not in REVISIONS:
             raise unsupported_version(claimed, message)
-        if revision is not None or (claimed is not None and REVISIONS[claimed].stateless):
-            return await self._stateless(request, message, revision)
         if message.method == "initialize":
             return await self._initialize(request, message)
-        session = self._session(request, request[PRINCIPAL])
-        if claimed is not None and session.revision is not None and claimed != session.revision.name:
-            raise ProtocolError(INVALID_REQUEST, f"{VERSION_HEADER}: this session speaks {session.revision.name}")
-        if message.method is None or message.id is None:
-            return web.Response(status=202)
-        return await self._reply(request, message, session)
+        session = self._session(request)
+        if message.method is not None and message.id is not None:
+            return await self._reply(request, message, session)
+        session.running.hear(message)
+        return web.Response(status=202)
 
-    async def _stateless(self, request: web.Request, message: Message, revision: Revision | None) -> web.StreamResponse:
+    async def _stateless(self, request: web.Request, message: Message) -> web.StreamResponse:
         if message.method is None:
             raise ProtocolError(INVALID_REQUEST, "This revision has no responses from the client")
         if message.id is None:
             return web.Response(status=202)
-        check_headers(request.headers, message, revision)
+        if VERSION_KEY not in message.meta:
+            raise ProtocolError(INVALID_PARAMS, f"_meta: {VERSION_KEY} is missing")
+        headers.check_version(request.headers, message)
+        revision = stateless_revision(message)
         assert revision is not None
+        mirrored = self._protocol.mirrored(message) if message.method == "tools/call" else ()
+        headers.check_call(request.headers, message, mirrored)
         reply = Reply(request)
-        headers = call_headers(request)
-        door, request_id = "streamable_http", request[REQUEST_ID]
-        peer = stateless_peer(message, revision, request[PRINCIPAL], door, request_id, reply.notify, headers)
+        line = Line(send=reply.send if accepts_stream(request) else unheard, headers=call_headers(request))
+        peer = stateless_peer(message, revision, request[PRINCIPAL], DOOR, request[REQUEST_ID], line)
         try:
             answer = response(message.id, await self._protocol.answer(message, peer))
         except ProtocolError as error:
@@ -98,72 +104,70 @@ class StreamableHTTP:
     async def _initialize(self, request: web.Request, message: Message) -> web.StreamResponse:
         if message.id is None:
             raise ProtocolError(INVALID_REQUEST, "id: initialize is a request and needs one")
-        conversation = Conversation(self._protocol, request[PRINCIPAL], "streamable_http")
+        conversation = Conversation(self._protocol, request[PRINCIPAL], DOOR)
         answer = await conversation.answer(message, request[REQUEST_ID])
-        session_id = self._sessions.begin(conversation)
-        return json_response(response(message.id, answer), headers={SESSION_HEADER: session_id})
+        session = await self._sessions.begin(conversation)
+        return json_response(response(message.id, answer), headers={SESSION_HEADER: session.id})
 
-    async def _reply(self, request: web.Request, message: Message, session: Conversation) -> web.StreamResponse:
-        assert message.id is not None
-        reply = Reply(request)
-        try:
-            answer = await session.answer(
-                message, request[REQUEST_ID], notify=reply.notify, headers=call_headers(request)
-            )
-        except ProtocolError as error:
-            # Clients of these revisions take a status other than 200 for a broken transport, not for an answer.
-            return await reply.finish(error_response(error, message.id))
-        return await reply.finish(response(message.id, answer))
+    async def _reply(self, request: web.Request, message: Message, session: Session) -> web.StreamResponse:
+        """A request of a session runs on when its connection breaks: its client may come back for the rest."""
+        stream = session.begin_stream()
+        line = Line(
+            send=stream.send if accepts_stream(request) else unheard,
+            hang_up=stream.hang_up,
+            headers=call_headers(request),
+        )
+        session.running.start(message, request[REQUEST_ID], line, stream.finish)
+        return await stream.reply(request)
 
     async def _batch(self, request: web.Request, messages: list[Message]) -> web.StreamResponse:
-        session = self._session(request, request[PRINCIPAL])
-        if session.revision is None or not session.revision.batches:
+        session = self._session(request)
+        revision = session.conversation.revision
+        if revision is None or not revision.batches:
             raise ProtocolError(INVALID_REQUEST, "JSON-RPC batches are not part of this protocol revision")
-        answers = [await self._batched(request, m, session) for m in messages if m.method and m.id is not None]
-        return json_response(answers) if answers else web.Response(status=202)
+        if len(messages) > MOST_IN_BATCH:
+            raise ProtocolError(INVALID_REQUEST, f"A batch may have {MOST_IN_BATCH} messages at most")
+        answers = [await self._batched(request, item, session) for item in messages]
+        given = [answer for answer in answers if answer is not None]
+        return json_response(given) if given else web.Response(status=202)
 
-    async def _batched(self, request: web.Request, message: Message, session: Conversation) -> dict[str, Any]:
-        assert message.id is not None
+    async def _batched(self, request: web.Request, message: Message, session: Session) -> dict[str, Any] | None:
+        if message.method is None or message.id is None:
+            session.running.hear(message)
+            return None
+        line = Line(headers=call_headers(request))
         try:
-            answer = await session.answer(message, request[REQUEST_ID], headers=call_headers(request))
+            answer = await session.conversation.answer(message, request[REQUEST_ID], line)
         except ProtocolError as error:
             return error_response(error, message.id)
         return response(message.id, answer)
 
-    def _session(self, request: web.Request, principal: Principal) -> Conversation:
-        session_id = request.headers.get(SESSION_HEADER)
+    def _session(self, request: web.Request) -> Session:
+        """The caller's session. Raises `ProtocolError` where there is none, or it speaks another revision."""
+        claimed, session_id = request.headers.get(VERSION_HEADER), request.headers.get(SESSION_HEADER)
         if session_id is None:
+            if request.method != "POST" and _is_stateless(claimed):
+                raise web.HTTPMethodNotAllowed(request.method, ["POST"])
             raise ProtocolError(INVALID_REQUEST, f"{SESSION_HEADER}: missing; send initialize first")
+        principal: Principal = request[PRINCIPAL]
         session = self._sessions.find(session_id, principal)
         if session is None:
             raise ProtocolError(INVALID_REQUEST, "This session has ended or never was; send initialize", status=404)
+        spoken = session.conversation.revision
+        if claimed is not None and spoken is not None and claimed != spoken.name:
+            raise ProtocolError(INVALID_REQUEST, f"{VERSION_HEADER}: this session speaks {spoken.name}")
         return session
 
+    async def _following(self, app: web.Application) -> AsyncIterator[None]:
+        with self._protocol.notices.followed(self._sessions.tell):
+            yield
 
-def check_headers(headers: Mapping[str, str], message: Message, revision: Revision | None) -> None:
-    """Refuse a stateless request whose headers say something else than its body. Raises `HeaderMismatch`."""
-    claimed = headers.get(VERSION_HEADER)
-    if revision is None:
-        raise ProtocolError(HEADER_MISMATCH, f"{VERSION_HEADER} is {claimed}, but the body's _meta has no version")
-    _match(VERSION_HEADER, claimed, revision.name)
-    _match("Mcp-Method", headers.get("Mcp-Method"), message.method)
-    parameter = NAMED_BY.get(message.method or "")
-    if parameter is not None:
-        _match("Mcp-Name", decode_header(headers.get("Mcp-Name")), message.params.get(parameter))
+    async def _end(self, app: web.Application) -> None:
+        """On shutdown: whoever listens is told so, before the streams are ended."""
+        await self._protocol.end_subscriptions()
+        await self._sessions.close()
 
 
-def decode_header(value: str | None) -> str | None:
-    """A mirrored value, decoded where it stands in the base64 sentinel form. Raises `HeaderMismatch` for bad base64."""
-    if value is None or not (value.startswith("=?base64?") and value.endswith("?=")):
-        return value
-    try:
-        return base64.b64decode(value[9:-2], validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        raise ProtocolError(HEADER_MISMATCH, "A header is not valid base64 of UTF-8") from None
-
-
-def _match(name: str, header: str | None, body: object) -> None:
-    if header is None:
-        raise ProtocolError(HEADER_MISMATCH, f"{name}: this header is required")
-    if header != body:
-        raise ProtocolError(HEADER_MISMATCH, f"{name}: the header says {header!r}, the body {body!r}")
+def _is_stateless(version: str | None) -> bool:
+    revision = REVISIONS.get(version or "")
+    return revision is not None and revision.stateless

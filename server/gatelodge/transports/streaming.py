@@ -13,6 +13,7 @@ from aiohttp_sse import EventSourceResponse
 from .gate import json_response
 
 STREAMS = web.AppKey("streams", set[EventSourceResponse])
+EVENT_STREAM = "text/event-stream"
 
 
 async def open_stream(request: web.Request, headers: Mapping[str, str] | None = None) -> EventSourceResponse:
@@ -23,25 +24,32 @@ async def open_stream(request: web.Request, headers: Mapping[str, str] | None = 
     return stream
 
 
+async def close_stream(request: web.Request, stream: EventSourceResponse) -> None:
+    request.app[STREAMS].discard(stream)
+    stream.stop_streaming()
+    await stream.wait()
+
+
 async def end_streams(app: web.Application) -> None:
     """On shutdown: a stream left open would hold the process for the whole shutdown timeout."""
     for stream in list(app[STREAMS]):
         stream.stop_streaming()
 
 
+def accepts_stream(request: web.Request) -> bool:
+    return EVENT_STREAM in request.headers.get("Accept", "")
+
+
 class Reply:
-    """The HTTP reply to one JSON-RPC request: plain JSON, unless a notification had to be sent before the response."""
+    """The HTTP reply to one stateless request: plain JSON, unless a notification had to be sent before the response."""
 
     def __init__(self, request: web.Request) -> None:
         self._request = request
         self._stream: EventSourceResponse | None = None
-        self._streams = "text/event-stream" in request.headers.get("Accept", "")
         self._lock = asyncio.Lock()
 
-    async def notify(self, message: Mapping[str, Any]) -> None:
-        """Send a notification; a client that does not accept event streams does not hear it."""
-        if not self._streams:
-            return
+    async def send(self, message: Mapping[str, Any]) -> None:
+        """Send a notification; the first one makes the reply a stream."""
         async with self._lock:
             if self._stream is None:
                 self._stream = await open_stream(self._request)
@@ -54,7 +62,5 @@ class Reply:
         if self._stream is None:
             return json_response(message, status=status, headers=headers)
         await self._stream.send(msgspec.json.encode(message).decode())
-        self._request.app[STREAMS].discard(self._stream)
-        self._stream.stop_streaming()
-        await self._stream.wait()
+        await close_stream(self._request, self._stream)
         return self._stream

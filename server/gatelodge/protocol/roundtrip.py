@@ -1,0 +1,102 @@
+"""Multi round-trip requests: questions that end a call, and the sealed state its client brings back with the answers.
+
+Source: MCP 2026-07-28, "Multi Round-Trip Requests".
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ..contract import Principal
+from ..errors import ToolError
+from ..questions import InputRequired, Question
+from ..signing import derive
+from . import asking
+from .jsonrpc import INVALID_PARAMS, Message, ProtocolError
+from .revisions import Revision
+
+STATE_SECONDS = 600
+"""How long a client may take for one round."""
+
+MAC_BYTES = 32
+PER_ROUND = frozenset({"_meta", "inputResponses", "requestState"})
+
+
+class Sealer:
+    """Signs the answers so far for the same principal and the same request, until they expire."""
+
+    def __init__(self, secret: str | None) -> None:
+        self._key = derive(secret, "request state")
+
+    def seal(self, binding: Any, answers: Mapping[str, Any]) -> str:
+        raw = msgspec.json.encode([int(time.time()) + STATE_SECONDS, answers])
+        return base64.urlsafe_b64encode(self._mac(binding, raw) + raw).decode()
+
+    def open(self, binding: Any, state: str) -> dict[str, Any]:
+        """Raises `ProtocolError` for a state that is not ours, is another caller's or request's, or is too old."""
+        try:
+            sealed = base64.b64decode(state, altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            sealed = b""
+        mac, raw = sealed[:MAC_BYTES], sealed[MAC_BYTES:]
+        if not hmac.compare_digest(mac, self._mac(binding, raw)):
+            raise ProtocolError(INVALID_PARAMS, "requestState: it was not made for this request")
+        expires, answers = msgspec.json.decode(raw)
+        if expires < time.time():
+            raise ProtocolError(INVALID_PARAMS, "requestState: it has expired; send the request anew")
+        found: dict[str, Any] = answers
+        return found
+
+    def _mac(self, binding: Any, raw: bytes) -> bytes:
+        return hmac.digest(self._key, msgspec.json.encode([binding, raw], order="deterministic"), "sha256")
+
+
+class RoundTrips:
+    """The questions of one request: answered from what the client brought along, or left for it to answer."""
+
+    def __init__(self, sealer: Sealer, message: Message, principal: Principal, revision: Revision) -> None:
+        who = [principal.tenant, principal.user, principal.method, principal.key_id]
+        what = {name: value for name, value in message.params.items() if name not in PER_ROUND}
+        self._binding = [who, message.method, what]
+        self._sealer = sealer
+        self._revision = revision
+        self._given = self._brought(message)
+        self._used: dict[str, Any] = {}
+
+    async def ask(self, questions: Mapping[str, Question[Any]]) -> Mapping[str, Any]:
+        """The answers, or `InputRequired`. An answer that does not fit its question counts as none."""
+        found, open_questions = {}, {}
+        for key, question in questions.items():
+            try:
+                found[key] = asking.answer(question, self._given[key])
+                self._used[key] = self._given[key]
+            except (KeyError, ToolError):
+                open_questions[key] = question
+        if open_questions:
+            raise InputRequired(open_questions)
+        return found
+
+    def result(self, questions: Mapping[str, Question[Any]]) -> dict[str, Any]:
+        """`InputRequiredResult`."""
+        return {
+            "resultType": "input_required",
+            "inputRequests": {key: asking.request(item, self._revision) for key, item in questions.items()},
+            "requestState": self._sealer.seal(self._binding, self._used),
+        }
+
+    def _brought(self, message: Message) -> dict[str, Any]:
+        state, responses = message.params.get("requestState"), message.params.get("inputResponses", {})
+        if not isinstance(responses, dict) or not all(isinstance(item, dict) for item in responses.values()):
+            raise ProtocolError(INVALID_PARAMS, "inputResponses: must be an object of results")
+        if state is None:
+            return responses
+        if not isinstance(state, str):
+            raise ProtocolError(INVALID_PARAMS, "requestState: must be a string")
+        return self._sealer.open(self._binding, state) | responses
