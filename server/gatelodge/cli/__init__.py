@@ -11,9 +11,11 @@ from .. import __version__
 from ..errors import StartupError
 from ..plugins import Plugins
 from .doctor import doctor
+from .keys import keys
 from .migrate import migrate
 from .plugins import plugins
 from .serve import serve
+from .settings import settings
 from .stdio import stdio
 from .tools import tools
 
@@ -40,7 +42,7 @@ def cli() -> None:
     """A governed MCP server for Jira and SQL."""
 
 
-for command in (serve, stdio, migrate, plugins, tools, doctor):
+for command in (serve, stdio, migrate, plugins, tools, doctor, keys, settings):
     cli.add_command(command)
 
 

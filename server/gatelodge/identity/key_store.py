@@ -84,7 +84,7 @@ class KeyStore:
         if done is None:
             raise _unknown(key_id)
 
-    async def list(self, tenant: UUID | None = None) -> list[ApiKey]:
+    async def all(self, tenant: UUID | None = None) -> list[ApiKey]:
         """All keys, oldest first, the dead ones too."""
         rows = await self._pool.fetch(
             "SELECT * FROM api_keys WHERE $1::uuid IS NULL OR tenant_id = $1 ORDER BY created_at, id", tenant

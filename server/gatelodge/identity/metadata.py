@@ -5,7 +5,7 @@ Source: RFC 9728 (protected resource metadata), RFC 6750 (bearer challenges), MC
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +22,11 @@ class ProtectedResource:
     authorization_servers: Sequence[str]
     scopes: Sequence[str]
     url: str | None = None
+
+    @property
+    def first_scopes(self) -> Sequence[str]:
+        """What a client should ask for to begin with: reading. A write names what it needs when it is refused."""
+        return [scope for scope in self.scopes if scope.endswith(":read")] or self.scopes
 
     def document(self, origin: str, path: str) -> dict[str, Any]:
         """The metadata of the resource at `path`, which is empty for the whole listener."""
@@ -42,21 +47,22 @@ class ProtectedResource:
         return (self.url or origin).rstrip("/")
 
 
-def challenge(error: ToolError, *, shown: bool, metadata: str | None, scopes: Sequence[str] = ()) -> str:
+def challenge(error: ToolError, *, shown: bool, metadata: str | None, scopes: Iterable[str] = ()) -> str:
     """`WWW-Authenticate` for a 401 or 403. `shown` says whether credentials were; `metadata` is where to read more.
 
-    A 403 names the scopes of its own `missing_scopes`, a 401 the ones given.
+    `scopes` are the ones to ask for, or after a 403 the ones held, to which the missing ones are added: a client
+    replaces its token by one with the scopes named here.
     """
     values: dict[str, str] = {"realm": "gatelodge"}
     if error.code is ErrorCode.FORBIDDEN:
         values["error"] = "insufficient_scope"
-        scopes = error.details.get("missing_scopes", ())
+        scopes = {*scopes, *error.details.get("missing_scopes", ())}
     elif shown:
         values["error"] = "invalid_token"
     if "error" in values:
         values["error_description"] = error.message
     if scopes:
-        values["scope"] = " ".join(scopes)
+        values["scope"] = " ".join(sorted(scopes))
     if metadata is not None:
         values["resource_metadata"] = metadata
     return _header(values)

@@ -15,6 +15,8 @@ from ..contract import Authenticator, Credentials, Principal
 from ..errors import ErrorCode, ToolError
 from ..hookspecs import hookimpl
 from ..settings import CommaSeparated, Environment, setting
+from .jwt import JwtSettings
+from .shared_key import SharedKeySettings
 
 METHOD = "identity_headers"
 TENANT, USER = "x-tenant-id", "x-user-id"
@@ -33,27 +35,22 @@ class IdentityHeaderSettings:
     scopes: tuple[str, ...] = setting(
         "GATELODGE_IDENTITY_SCOPES", CommaSeparated(), default=("*:write",), help="Scopes of who is named by headers."
     )
-    jwt_issuer: str | None = setting("GATELODGE_JWT_ISSUER", fields.String(), default=None, help="Issuer of JWTs.")
-    shared_key: str | None = setting(
-        "MCP_API_KEY", fields.String(), default=None, help="One key for all callers.", secret=True
-    )
-
-    @property
-    def open(self) -> bool:
-        return self.believed if self.believed is not None else not (self.jwt_issuer or self.shared_key)
 
 
 class IdentityHeadersPlugin:
     def __init__(self) -> None:
         self._settings = IdentityHeaderSettings()
+        self._believed = False
 
     @hookimpl
     def gatelodge_configure(self, environment: Environment) -> None:
-        self._settings = environment.read(IdentityHeaderSettings)
+        self._settings = settings = environment.read(IdentityHeaderSettings)
+        stronger = environment.read(JwtSettings).issuer or environment.read(SharedKeySettings).key
+        self._believed = not stronger if settings.believed is None else settings.believed
 
     @hookimpl
     def gatelodge_authenticators(self) -> Sequence[Authenticator]:
-        return (Authenticator(METHOD, self.authenticate, order=400, strong=False),) if self._settings.open else ()
+        return (Authenticator(METHOD, self.authenticate, order=400, strong=False),) if self._believed else ()
 
     async def authenticate(self, credentials: Credentials) -> Principal | None:
         headers = credentials.headers

@@ -49,7 +49,7 @@ class SharedKeyPlugin:
 
     async def authenticate(self, credentials: Credentials) -> Principal | None:
         shown, key = credentials.secret, self._settings.key
-        if shown is None or key is None or not hmac.compare_digest(shown.encode(), key.encode()):
+        if shown is None or key is None or not hmac.compare_digest(_bytes(shown), _bytes(key)):
             return None
         return Principal(
             tenant=self._settings.tenant,
@@ -58,3 +58,8 @@ class SharedKeyPlugin:
             scopes=frozenset(self._settings.scopes),
             address=credentials.address,
         )
+
+
+def _bytes(text: str) -> bytes:
+    """Of a header too, whose bytes may be no UTF-8."""
+    return text.encode(errors="surrogateescape")

@@ -23,7 +23,7 @@ class _Level(fields.String):
     """A level in either case."""
 
     def _deserialize(self, value: object, attr: str | None, data: object, **kwargs: object) -> str:
-        return str(super()._deserialize(value, attr, data)).upper()  # type: ignore[arg-type]
+        return str(super()._deserialize(value, attr, data)).upper()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

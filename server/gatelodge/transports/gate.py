@@ -184,11 +184,12 @@ def _challenged(request: web.Request, error: ToolError, policy: GatePolicy) -> T
     if error.code is ErrorCode.UNAUTHORIZED or error.details.get("missing_scopes"):
         resource = policy.resource
         path = request.path if request.path in RESOURCES else ""
+        principal = request.get(PRINCIPAL)
         error.headers["WWW-Authenticate"] = challenge(
             error,
             shown=_shows(request.headers),
             metadata=resource.location(_origin(request, policy), path) if resource else None,
-            scopes=resource.scopes if resource else (),
+            scopes=principal.scopes if principal else resource.first_scopes if resource else (),
         )
     return error
 
