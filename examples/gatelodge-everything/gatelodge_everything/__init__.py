@@ -1,0 +1,1 @@
+"""Every feature of MCP, once, as a Gatelodge plugin."""
