@@ -92,7 +92,7 @@ class Journal:
         self.writer.queue(of_event(event))
 
     async def intend(self, call: Call, claim: Claim | None) -> None:
-        """The row before a write. Raises `disabled` where it cannot be written, `NotIntended` where the claim forbids."""
+        """The row before a write. Raises `disabled` when it cannot be written, `NotIntended` when the claim forbids."""
         record = _of_call(call, "intent")
 
         def undo() -> Job:

@@ -167,13 +167,10 @@ class Writer:
         self._settle(batch)
 
     def _take(self) -> Batch | None:
-        """The next jobs: those someone waits for, then the queued ones."""
-        jobs: list[Job] = []
-        for source in (self._urgent, self._queued):
-            while source and len(jobs) < LARGEST_BATCH:
-                job = source.popleft()
-                if not job.abandoned:
-                    jobs.append(job)
+        """The next jobs in the order they came, but never so many queued ones that what is waited for must wait."""
+        room = max(0, LARGEST_BATCH - len(self._urgent))
+        taken = [*_first(self._queued, room), *_first(self._urgent, LARGEST_BATCH)]
+        jobs = [job for job in taken if not job.abandoned]
         if not self._urgent:
             self._hurry.clear()
             if not self._queued:
@@ -227,7 +224,7 @@ class Writer:
 
     @contextmanager
     def _bounded(self, connection: Connection[Any]) -> Iterator[None]:
-        """Cut the connection when it takes too long: to cancel is to ask a frozen server, and to wait for its answer."""
+        """Cut the connection when it takes too long: to cancel is to ask a frozen server and wait for its answer."""
         cut = asyncio.get_running_loop().call_later(self._patience, _cut, connection)
         try:
             yield
@@ -253,6 +250,10 @@ class Writer:
             await task
         if self.depth:
             logger.error("audit rows lost at shutdown", extra={"rows": self.depth})
+
+
+def _first(jobs: deque[Job], count: int) -> list[Job]:
+    return [jobs.popleft() for _ in range(min(count, len(jobs)))]
 
 
 def _cut(connection: Connection[Any]) -> None:
