@@ -33,4 +33,5 @@ def tool(
         handler=handler,
         annotations=READ,
         icons=(ICON,),
+        meta={"gatelodge/cache": False},  # a result out of the cache would come without its progress and log lines
     )

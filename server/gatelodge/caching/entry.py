@@ -13,8 +13,9 @@ from ..contract import Result
 from ..redaction import SECRET_TEXT
 
 _BLOCKS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (content.Text, content.Image, content.Audio, content.Embedded, content.ResourceLink)
+    kind.__name__: kind for kind in (content.Text, content.Image, content.Audio, content.ResourceLink)
 }
+"""What can be read back: msgspec does not tell the two kinds of contents of an `Embedded` block apart."""
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
