@@ -11,14 +11,13 @@ EVERYWHERE: tuple[Route, ...] = (
     ("GET", "serverInfo", catalogue.server_info),
     ("GET", "myself", catalogue.myself),
     ("GET", "user/search", catalogue.find_users),
-    ("GET", "project", catalogue.projects),
     ("GET", "project/{project}", catalogue.project),
     ("GET", "field", catalogue.fields),
     ("GET", "priority", catalogue.priorities),
     ("GET", "status", catalogue.statuses),
     ("GET", "issuetype", catalogue.issue_types),
     ("GET", "issueLinkType", catalogue.link_types),
-    ("GET", "search", search_operations.old_search),
+    ("GET", "search", search_operations.old_search),  # gone from the Cloud, which says so
     ("POST", "search", search_operations.old_search),
     ("GET", "issue/createmeta/{project}/issuetypes", catalogue.create_types),
     ("GET", "issue/createmeta/{project}/issuetypes/{type}", catalogue.create_fields),
@@ -46,3 +45,4 @@ CLOUD: tuple[Route, ...] = (
     ("GET", "issue/{issue}/changelog", issue_operations.changelog),
 )
 """What a Data Center does not have."""
+DATA_CENTER: tuple[Route, ...] = (("GET", "project", catalogue.projects),)

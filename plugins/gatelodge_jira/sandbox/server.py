@@ -12,7 +12,7 @@ from aiohttp import web
 
 from .door import Check, Door, Recorded
 from .faults import Fault, Faults
-from .routes import CLOUD, EVERYWHERE
+from .routes import CLOUD, DATA_CENTER, EVERYWHERE
 from .site import Site, utc_now
 from .story import Story
 from .world import DEMO_USER
@@ -102,7 +102,7 @@ async def sandbox(
 
 def _application(door: Door, flavour: Flavour) -> web.Application:
     application = web.Application(client_max_size=4 * 2**20)
-    routes = (*CLOUD, *EVERYWHERE) if flavour == "cloud" else EVERYWHERE
+    routes = (*(CLOUD if flavour == "cloud" else DATA_CENTER), *EVERYWHERE)
     for prefix in PREFIXES[flavour]:
         for method, path, operation in routes:
             application.router.add_route(method, f"{prefix}/{path}", door.handler(operation))
