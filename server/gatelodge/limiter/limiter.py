@@ -36,6 +36,11 @@ class Limiter:
             yield
 
     @property
+    def outages(self) -> int:
+        """How often Redis went away."""
+        return 0 if self._breaker is None else self._breaker.outages
+
+    @property
     def retry_after(self) -> float:
         """Seconds after which Redis may be back."""
         return self._breaker.retry_after if self._breaker is not None else 0.0

@@ -47,7 +47,8 @@ class MemoryBuckets:
         """Whether that many buckets fit, after full ones were dropped where they do not."""
         if len(self._arrivals) + wanted > self._limit and now >= self._sweep_at:
             self._sweep_at = now + SWEEP_INTERVAL
-            self._arrivals = {key: arrival for key, arrival in self._arrivals.items() if arrival > now}
+            for key in [key for key, arrival in self._arrivals.items() if arrival <= now]:
+                del self._arrivals[key]
         return len(self._arrivals) + wanted <= self._limit
 
 

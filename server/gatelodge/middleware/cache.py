@@ -20,7 +20,10 @@ from ..contract import Call, Channel, HealthCheck, Middleware, Next, Phase, Resu
 from ..hookspecs import hookimpl
 from ..settings import ByTool, ByToolField, Environment, setting
 from ..storage import Storage
+from ..switches import Switch, Switches
 
+ENABLED = "cache_enabled"
+TTL = "cache_ttl"
 LONGEST = 86400.0
 """Seconds that an entry may serve at most."""
 MARK = "gatelodge/cache"
@@ -74,19 +77,31 @@ class CachePlugin:
         self.counts: Counter[str] = Counter()
         self._cache = Cache(self.settings.max_bytes)
         self._flights = Flights()
+        self._switches = Switches(self.gatelodge_switches())
 
     @hookimpl
     def gatelodge_configure(self, environment: Environment) -> None:
         self.settings = environment.read(CacheSettings)
 
     @hookimpl
+    def gatelodge_switches(self) -> Sequence[Switch]:
+        on_or_off = fields.Boolean(truthy={True}, falsy={False})
+        time_to_live = fields.Float(validate=validate.Range(min=0, max=LONGEST))
+        settings = self.settings
+        return (
+            Switch(name=ENABLED, kind=on_or_off, default=settings.enabled, help="Whether results are kept."),
+            Switch(name=TTL, kind=time_to_live, default=settings.ttl, help="Seconds a result is kept."),
+        )
+
+    @hookimpl
     def gatelodge_middleware(self) -> Sequence[Middleware]:
-        return (Middleware("cache", Phase.CACHE, self.handle),) if self.settings.enabled else ()
+        return (Middleware("cache", Phase.CACHE, self.handle),)
 
     @hookimpl
     @asynccontextmanager
     async def gatelodge_lifespan(self, storage: Storage) -> AsyncIterator[None]:
         self._cache = Cache(self.settings.max_bytes, storage.redis)
+        self._switches = storage.switches
         async with self._cache.lifespan():
             yield
 
@@ -102,7 +117,7 @@ class CachePlugin:
     async def handle(self, call: Call, call_next: Next) -> Result:
         if call.kind != "tool":
             return await call_next(call)
-        if not call.read_only:
+        if not call.read_only:  # even while the cache is off: it may come on before older entries have gone
             return await self._write(call, call_next)
         ttl = self._ttl(call)
         key = entry_key(call) if ttl and call.meta.get(MARK) is not False else None
@@ -155,11 +170,15 @@ class CachePlugin:
 
     def _ttl(self, call: Call) -> float:
         """Seconds for this tool: by the setting, else by its `meta`, else the default."""
+        if not self._switches.get(ENABLED):
+            return 0.0
         configured = self.settings.ttls.get(call.name)
         if configured is not None:
             return configured
         marked: Any = call.target.tool.meta.get(MARK, True)
-        return min(float(marked), LONGEST) if type(marked) in (int, float) else self.settings.ttl if marked else 0.0
+        if type(marked) in (int, float):
+            return min(max(float(marked), 0.0), LONGEST)
+        return float(self._switches.get(TTL)) if marked else 0.0
 
 
 class _Attentive:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Hashable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import msgspec
@@ -14,7 +14,10 @@ from ..contract import Call, HealthCheck, Middleware, Next, Phase, Result
 from ..errors import ErrorCode, ToolError
 from ..hookspecs import hookimpl
 from ..settings import ByTool, ByToolField, Environment, setting, whole_number
+from ..storage import Storage
+from ..switches import Switch
 
+MAX_CALLS = "max_calls"
 RETRY_AFTER = 1.0
 
 
@@ -49,10 +52,23 @@ class ConcurrencyPlugin:
         self.settings = ConcurrencySettings()
         self.running: Counter[tuple[Hashable, ...]] = Counter()
         self.refused = 0
+        self._limit = self.settings.tenant
 
     @hookimpl
     def gatelodge_configure(self, environment: Environment) -> None:
         self.settings = environment.read(ConcurrencySettings)
+
+    @hookimpl
+    def gatelodge_switches(self) -> Sequence[Switch]:
+        number = fields.Integer(strict=True, validate=validate.Range(min=0))
+        help = "Calls of one tenant that may run at once in one process; 0 for any number."
+        return (Switch(name=MAX_CALLS, kind=number, default=self.settings.tenant, help=help),)
+
+    @hookimpl
+    @asynccontextmanager
+    async def gatelodge_lifespan(self, storage: Storage) -> AsyncIterator[None]:
+        storage.switches.follow(MAX_CALLS, self._set_limit)
+        yield
 
     @hookimpl(tryfirst=True)
     def gatelodge_middleware(self) -> Sequence[Middleware]:
@@ -72,7 +88,7 @@ class ConcurrencyPlugin:
 
     async def handle(self, call: Call, call_next: Next) -> Result:
         tenant = call.principal.tenant
-        with self._slot(("tenant", tenant), self.settings.tenant):
+        with self._slot(("tenant", tenant), self._limit):
             limit = self.settings.tools.get(call.name) if call.kind == "tool" else None
             if not limit:
                 return await call_next(call)
@@ -87,6 +103,9 @@ class ConcurrencyPlugin:
             if size > self.settings.max_result:
                 raise _too_large(size, self.settings.max_result)
         return result
+
+    def _set_limit(self, limit: int) -> None:
+        self._limit = limit
 
     @contextmanager
     def _slot(self, what: tuple[Hashable, ...], limit: int) -> Iterator[None]:

@@ -29,7 +29,7 @@ from ..switches import Switch, Switches
 
 
 class RateLimitsPlugin:
-    """Refuses with `rate_limited`. While Redis is gone destructive tools are `disabled` and limits on the rest local."""
+    """Refuses with `rate_limited`. While Redis is gone destructive tools are `disabled`, and limits on others local."""
 
     def __init__(self) -> None:
         self.settings = RateLimitSettings()

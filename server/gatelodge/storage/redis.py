@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 
@@ -12,6 +12,8 @@ from . import StorageError
 
 CONNECT_TIMEOUT = 1.0
 COMMAND_TIMEOUT = 1.0
+CONNECTIONS = 100
+"""When all are busy a command waits for one: the default pool fails, as if the server were gone."""
 
 
 def connect(url: str) -> Redis:
@@ -20,13 +22,16 @@ def connect(url: str) -> Redis:
     `valkey://` and `valkeys://` are taken too. Opens no connection yet. Raises `StorageError` for a URL that is none.
     """
     try:
-        return Redis.from_url(
+        pool = BlockingConnectionPool.from_url(
             re.sub(r"^valkey(s?)://", r"redis\1://", url),
+            max_connections=CONNECTIONS,
+            timeout=COMMAND_TIMEOUT,
             socket_connect_timeout=CONNECT_TIMEOUT,
             socket_timeout=COMMAND_TIMEOUT,
             retry=Retry(ConstantBackoff(0.02), retries=1),
             health_check_interval=30,
             client_name="gatelodge",
         )
+        return Redis.from_pool(pool)
     except ValueError:  # its message quotes the URL, which may hold a password
         raise StorageError("REDIS_URL is not valid; it must begin with redis://, rediss:// or unix://") from None
