@@ -10,7 +10,9 @@ import click
 from .. import __version__
 from ..errors import StartupError
 from ..plugins import Plugins
+from .audit import audit
 from .doctor import doctor
+from .idempotency import idempotency
 from .keys import keys
 from .migrate import migrate
 from .plugins import plugins
@@ -42,7 +44,7 @@ def cli() -> None:
     """A governed MCP server for Jira and SQL."""
 
 
-for command in (serve, stdio, migrate, plugins, tools, doctor, keys, settings):
+for command in (serve, stdio, migrate, plugins, tools, doctor, keys, settings, audit, idempotency):
     cli.add_command(command)
 
 

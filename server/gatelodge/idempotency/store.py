@@ -49,6 +49,12 @@ WHERE {SAME} AND k.fence = g.fence RETURNING k.tenant_id, k.tool, k.key, k.fence
 FREE = f"""
 DELETE FROM idempotency_keys AS k USING {KEYS}, $4::int8[]) AS g (tenant_id, tool, key, fence)
 WHERE {SAME} AND k.fence = g.fence RETURNING k.tenant_id, k.tool, k.key, k.fence"""
+LIST = """
+SELECT tenant_id AS tenant, tool, key, state, fence, request_id, created_at, lease_until, expires_at FROM idempotency_keys
+WHERE ($2::uuid IS NULL OR tenant_id = $2)
+  AND CASE $1 WHEN 'unknown' THEN state = 'unknown' OR state = 'claimed' AND lease_until <= clock_timestamp()
+              WHEN 'claimed' THEN state = 'claimed' AND lease_until > clock_timestamp() ELSE state = $1 END
+ORDER BY created_at LIMIT $3"""
 EXPIRE = "DELETE FROM idempotency_keys WHERE state = 'done' AND expires_at <= now()"
 
 
@@ -158,6 +164,11 @@ async def renew(pool: Pool[Any], holders: Iterable[tuple[Key, int]], lease: floa
 async def expire(connection: Connection[Any] | Pool[Any]) -> int:
     """Forget results whose time is over; answers how many. What is unknown stays until someone settles it."""
     return int((await connection.execute(EXPIRE)).split()[-1])
+
+
+async def listed(pool: Pool[Any], state: State, tenant: UUID | None, limit: int) -> list[dict[str, Any]]:
+    """Keys for an operator, oldest first. A claim whose lease has lapsed counts as unknown."""
+    return [dict(row) for row in await pool.fetch(LIST, state, tenant, limit)]
 
 
 def _claims(steps: Iterable[Opening]) -> list[Any]:
