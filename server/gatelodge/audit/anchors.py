@@ -1,4 +1,4 @@
-"""Anchors: where a chain stood, signed, to be kept off the host. Who rewrites a whole chain still does not lead to them."""
+"""Anchors: where a chain stood, signed, to be kept off the host. A chain that was rewritten does not lead to them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
 Reason = Literal["anchor", "prune"]
 
-READ = (
-    "SELECT tenant_id, seq, hash, created_at, reason, signed_at, public_key, signature FROM audit_anchors ORDER BY 1, 2"
-)
-KEEP = """
-INSERT INTO audit_anchors (tenant_id, seq, hash, created_at, reason, signed_at, public_key, signature)
+COLUMNS = "tenant_id, seq, hash, created_at, reason, signed_at, public_key, signature"
+READ = f"SELECT {COLUMNS} FROM audit_anchors ORDER BY tenant_id, seq"
+HEADS = """
+SELECT tenant_id, seq, hash, created_at FROM audit_heads
+WHERE seq > 0 AND ($1::uuid IS NULL OR tenant_id = $1) ORDER BY tenant_id"""
+KEEP = f"""
+INSERT INTO audit_anchors ({COLUMNS})
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING"""
 
 
@@ -48,10 +50,9 @@ class Anchor:
     @property
     def message(self) -> bytes:
         """What is signed: a JSON array."""
-        times = (self.created_at.astimezone(UTC).isoformat(), self.signed_at.astimezone(UTC).isoformat())
-        return msgspec.json.encode(
-            ["gatelodge audit", str(self.tenant), self.seq, self.hash.hex(), self.reason, *times]
-        )
+        times = [moment.astimezone(UTC).isoformat() for moment in (self.created_at, self.signed_at)]
+        parts = ["gatelodge audit", str(self.tenant), self.seq, self.hash.hex(), self.reason, *times]
+        return msgspec.json.encode(parts)
 
 
 class Signer:
@@ -89,10 +90,7 @@ def make_anchor(tenant: UUID, head: Head, reason: Reason, signer: Signer | None)
 
 async def anchor_heads(connection: Connection[Any], signer: Signer, tenant: UUID | None = None) -> list[Anchor]:
     """Sign where each chain stands, and keep the anchors in the database too."""
-    query = (
-        "SELECT tenant_id, seq, hash, created_at FROM audit_heads WHERE $1::uuid IS NULL OR tenant_id = $1 ORDER BY 1"
-    )
-    rows = [row for row in await connection.fetch(query, tenant) if row["seq"]]
+    rows = await connection.fetch(HEADS, tenant)
     anchors = [make_anchor(row[0], Head(*list(row)[1:]), "anchor", signer) for row in rows]
     await keep_anchors(connection, anchors)
     return anchors

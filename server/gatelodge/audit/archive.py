@@ -31,7 +31,7 @@ JSON_FIELDS = frozenset(name for name, (_, kind) in COLUMNS.items() if kind == "
 
 
 def row_line(row: Row) -> bytes:
-    """A row as one line of NDJSON, without empty columns. JSON columns keep their very text, so the hash can be checked."""
+    """A row as one line of NDJSON, without empty columns. JSON columns keep their very text: the hash is over it."""
     wire: dict[str, Any] = {"seq": row.seq, "created_at": row.created_at.astimezone(UTC)}
     for name in COLUMNS:
         value = getattr(row.record, name)
@@ -67,7 +67,7 @@ class Pruned:
 async def prune(
     connection: Connection[Any], folder: Path, keep: timedelta, signer: Signer | None = None
 ) -> AsyncIterator[Pruned]:
-    """Drop each month whose rows are all older than `keep`, after writing it to a file and anchoring where its chains stood.
+    """Drop each month that is all older than `keep`, after writing it to a file and anchoring where its chains stood.
 
     A month is dropped whole and only after those before it, so what stays of a chain is an unbroken end.
     """
@@ -88,8 +88,7 @@ async def prune(
 
 def read_file(path: Path) -> Iterable[Row]:
     """The rows of an exported or archived file."""
-    opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-    with opened as file:
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
         for line in file:
             yield row_from(line)
 

@@ -89,7 +89,7 @@ def follow(head: Head, record: Record, now: datetime) -> Row:
 
 
 def digest(prev_hash: bytes, seq: int, created_at: datetime, record: Record) -> bytes:
-    """SHA-256 of the previous hash and the row as a JSON array: number, microseconds of Unix time, the record's fields."""
+    """SHA-256 of the previous hash and the row as a JSON array: number, Unix time in microseconds, the fields."""
     body = (seq, (created_at - EPOCH) // MICROSECOND, str(record.tenant), *_said(record))
     return hashlib.sha256(prev_hash + msgspec.json.encode(body)).digest()
 

@@ -50,7 +50,8 @@ FREE = f"""
 DELETE FROM idempotency_keys AS k USING {KEYS}, $4::int8[]) AS g (tenant_id, tool, key, fence)
 WHERE {SAME} AND k.fence = g.fence RETURNING k.tenant_id, k.tool, k.key, k.fence"""
 LIST = """
-SELECT tenant_id AS tenant, tool, key, state, fence, request_id, created_at, lease_until, expires_at FROM idempotency_keys
+SELECT tenant_id AS tenant, tool, key, state, fence, request_id, created_at, lease_until, expires_at
+FROM idempotency_keys
 WHERE ($2::uuid IS NULL OR tenant_id = $2)
   AND CASE $1 WHEN 'unknown' THEN state = 'unknown' OR state = 'claimed' AND lease_until <= clock_timestamp()
               WHEN 'claimed' THEN state = 'claimed' AND lease_until > clock_timestamp() ELSE state = $1 END
