@@ -17,7 +17,7 @@ from marshmallow import Schema
 from .content import Hints, Icon
 from .errors import ToolError
 from .identity.addresses import is_loopback
-from .questions import CannotAsk, Question
+from .questions import TASKS, CannotAsk, Question
 
 T = TypeVar("T")
 
@@ -56,6 +56,11 @@ class Principal:
     resources: tuple[str, ...] | None = None
     prompts: tuple[str, ...] | None = None
     expires_at: float | None = None
+
+    @property
+    def identity(self) -> tuple[str, str, str, str | None]:
+        """What stays the same from message to message of one caller."""
+        return str(self.tenant), self.user, self.method, self.key_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +148,8 @@ class Channel(Protocol):
 
     async def hang_up(self, retry: float) -> None: ...
 
+    async def become_task(self, ttl: float, required: bool) -> bool: ...
+
 
 class SilentChannel:
     """A channel for a caller that hears only the result."""
@@ -163,6 +170,11 @@ class SilentChannel:
 
     async def hang_up(self, retry: float) -> None:
         return None
+
+    async def become_task(self, ttl: float, required: bool) -> bool:
+        if required:
+            raise CannotAsk(TASKS)
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +231,15 @@ class Call:
         """
         await self.channel.hang_up(retry)
 
+    async def become_task(self, *, ttl: float = 3600.0, required: bool = False) -> bool:
+        """Answer the client with a task to poll while the handler goes on, for `ttl` seconds at most.
+
+        Answers False, and nothing changes, for a client that does not know tasks; if `required`, raises `CannotAsk` for it.
+        What is asked before this ends the call and starts it anew; what is asked after waits in the task. A failure with
+        the code `internal` fails the task. Source: MCP extension `io.modelcontextprotocol/tasks`.
+        """
+        return await self.channel.become_task(ttl, required)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
@@ -248,6 +269,11 @@ class Result:
         if self.error is not None:
             return self.error.code.value
         return "replayed" if self.replayed else "ok"
+
+    @property
+    def reply_headers(self) -> Mapping[str, str]:
+        """The headers of an HTTP reply, those of the error among them."""
+        return self.headers if self.error is None else {**self.headers, **self.error.reply_headers}
 
 
 Handler = Callable[[Call], Awaitable[Result | Mapping[str, JSON]]]

@@ -6,6 +6,7 @@ door renders that result in its own form. The HTTP status of a code is decided h
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -75,6 +76,13 @@ class ToolError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
+
+    @property
+    def reply_headers(self) -> dict[str, str]:
+        """The headers of an HTTP reply, `Retry-After` among them: in whole seconds, never too early."""
+        if self.retry_after is None:
+            return self.headers
+        return {**self.headers, "Retry-After": str(max(1, math.ceil(self.retry_after)))}
 
 
 def describe(error: ToolError, request_id: str) -> dict[str, Any]:

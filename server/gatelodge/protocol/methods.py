@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from ..contract import Result
+from ..contract import Principal, Result
 from ..dispatch import CompiledTool
-from ..errors import ErrorCode, ToolError, describe
+from ..errors import ToolError
 from ..mirrored import Mirrored
-from ..notices import Notices
-from ..questions import CannotAsk
+from ..notices import Notice, Notices
+from ..questions import TASKS, CannotAsk
 from ..toolset import Origin, Toolset, alias
 from . import render
+from .faults import fault, found
 from .jsonrpc import (
-    INTERNAL_ERROR,
     INVALID_PARAMS,
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
-    MISSING_CAPABILITY,
-    RESOURCE_NOT_FOUND,
     Message,
     ProtocolError,
     notification,
 )
 from .parameters import checked_mapping, checked_string, mapping, page, progress_token, string
-from .peer import Peer, PeerChannel, unheard
+from .peer import Ask, Peer, PeerChannel, unheard
 from .revisions import REVISIONS, Revision
 from .roundtrip import RoundTrips, Sealer
-from .subscriptions import SUBSCRIPTION_KEY, Pending, message_of, read_filter, tagged
+from .subscriptions import SUBSCRIPTION_KEY, Filter, Pending, message_of, read_filter, tagged
+from .tasks import Offer, Tasks, declared
 
 SERVER_INFO_KEY = "io.modelcontextprotocol/serverInfo"
 
@@ -61,6 +62,7 @@ class Protocol:
         self._instructions = instructions
         self._sealer = Sealer(secret)
         self._listening: set[Pending] = set()
+        self._tasks = Tasks(self.notices)
         self._listed_name: Callable[[str], str] = alias if underscore_names else str
         self._definitions = {
             (revision.name, name): msgspec.Raw(msgspec.json.encode(self._define(tool, revision)))
@@ -80,6 +82,9 @@ class Protocol:
         self._stateless_methods = self._methods | {
             "server/discover": self._discover,
             "subscriptions/listen": self._listen,
+            "tasks/get": self._task_method(self._tasks.get),
+            "tasks/update": self._task_method(self._tasks.update),
+            "tasks/cancel": self._task_method(self._tasks.cancel),
         }
 
     async def answer(self, message: Message, peer: Peer) -> Answer:
@@ -115,8 +120,9 @@ class Protocol:
         except (KeyError, TypeError, ToolError):
             return ()
 
-    async def end_subscriptions(self) -> None:
-        """Let every `subscriptions/listen` end with its result, as a shutdown should."""
+    async def end(self) -> None:
+        """On shutdown: tasks are cancelled, and every `subscriptions/listen` ends with its result."""
+        self._tasks.end()
         for pending in list(self._listening):
             pending.end()
         await asyncio.sleep(0)
@@ -129,7 +135,8 @@ class Protocol:
         return {"resultType": "complete"} | answer | {"_meta": meta}
 
     async def _discover(self, message: Message, peer: Peer) -> Answer:
-        answer = {"supportedVersions": list(REVISIONS), "capabilities": self.capabilities() | {"logging": {}}}
+        capabilities = self.capabilities() | {"logging": {}} | dict(TASKS)
+        answer: Answer = {"supportedVersions": list(REVISIONS), "capabilities": capabilities}
         return answer | DISCOVER_HINTS | ({"instructions": self._instructions} if self._instructions else {})
 
     async def _list_tools(self, message: Message, peer: Peer) -> Answer:
@@ -155,16 +162,43 @@ class Protocol:
     async def _call_tool(self, message: Message, peer: Peer) -> Answer:
         name, arguments = string(message, "name"), mapping(message, "arguments")
         trips = self._trips(message, peer)
-        result = await _found(self.toolset.call_tool(name, arguments, self._origin(message, peer, trips)), peer)
+        if trips is not None and declared(message):
+            return await self._call_or_task(name, arguments, message, peer, trips)
+        origin = self._origin(message, peer, trips.ask if trips is not None else peer.ask)
+        return self._tool_answer(await found(self.toolset.call_tool(name, arguments, origin), peer), peer, trips)
+
+    async def _call_or_task(
+        self, name: str, arguments: Mapping[str, Any], message: Message, peer: Peer, trips: RoundTrips
+    ) -> Answer:
+        """The call runs beside this request, so that its handler may let the client go with a task to poll."""
+        offer = Offer(self._tasks, trips, peer.principal, peer.revision)
+        origin = self._origin(message, peer, offer.ask, offer)
+        work = asyncio.create_task(found(self.toolset.call_tool(name, arguments, origin), peer))
+        taken = asyncio.create_task(offer.taken.wait())
+        try:
+            await asyncio.wait((work, taken), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            work.cancel()
+            raise
+        finally:
+            taken.cancel()
+        if offer.task is None:
+            return self._tool_answer(work.result(), peer, trips)
+        render_end = partial(self._tool_answer, peer=peer, trips=None)
+        offer.task.follow(work, lambda result: self._complete(render_end(result)), peer.request_id)
+        return {"resultType": "task"} | offer.task.wire()
+
+    def _tool_answer(self, result: Result, peer: Peer, trips: RoundTrips | None) -> Answer:
         if result.questions and trips is not None:
             return trips.result(result.questions)
-        if result.error is not None and _is_fault(result.error, peer.revision):
-            raise _fault(result.error, peer)
+        if result.error is not None and isfault(result.error, peer.revision):
+            raise fault(result.error, peer)
         return render.tool_result(result, peer.request_id, peer.revision)
 
     async def _read_resource(self, message: Message, peer: Peer) -> Answer:
         uri, trips = string(message, "uri"), self._trips(message, peer)
-        result = await self._or_fault(self.toolset.read_resource(uri, self._origin(message, peer, trips)), peer)
+        origin = self._origin(message, peer, peer.ask if trips is None else trips.ask)
+        result = await self._or_fault(self.toolset.read_resource(uri, origin), peer)
         if result.questions and trips is not None:
             return trips.result(result.questions)
         answer = render.resource_result(result)
@@ -173,9 +207,8 @@ class Protocol:
     async def _get_prompt(self, message: Message, peer: Peer) -> Answer:
         name, arguments = string(message, "name"), mapping(message, "arguments")
         trips = self._trips(message, peer)
-        result = await self._or_fault(
-            self.toolset.get_prompt(name, arguments, self._origin(message, peer, trips)), peer
-        )
+        origin = self._origin(message, peer, peer.ask if trips is None else trips.ask)
+        result = await self._or_fault(self.toolset.get_prompt(name, arguments, origin), peer)
         if result.questions and trips is not None:
             return trips.result(result.questions)
         return render.prompt_result(result, self.toolset.prompts[name].item, peer.revision)
@@ -199,27 +232,49 @@ class Protocol:
 
     async def _listen(self, message: Message, peer: Peer) -> Answer:
         """Runs for as long as the client listens, or the server does."""
-        wanted, id = read_filter(message), message.id
+        id = message.id
         if peer.line.send is unheard or id is None:
             raise ProtocolError(INVALID_REQUEST, "Accept: listening needs text/event-stream", status=406)
-        uris = frozenset(uri for uri in wanted.uris if self.toolset.shows_resource(peer.principal, uri))
-        heard, pending = type(wanted)(wanted.kinds, uris), Pending()
+        heard, pending = self._permitted(read_filter(message), message, peer), Pending()
         with self.notices.followed(lambda notice: pending.add(notice) if heard.wants(notice) else None):
             self._listening.add(pending)
             try:
-                acknowledged = notification("notifications/subscriptions/acknowledged", {"notifications": heard.wire()})
-                await peer.line.send(tagged(acknowledged, id))
+                agreed = {"notifications": heard.wire()}
+                await peer.line.send(tagged(notification("notifications/subscriptions/acknowledged", agreed), id))
                 while (notice := await pending.next()) is not None:
-                    await peer.line.send(tagged(message_of(notice), id))
+                    if (change := self._change(notice, peer)) is not None:
+                        await peer.line.send(tagged(change, id))
             finally:
                 self._listening.discard(pending)
         return {"_meta": {SUBSCRIPTION_KEY: id}}
 
+    def _permitted(self, wanted: Filter, message: Message, peer: Peer) -> Filter:
+        """What of it this caller may hear."""
+        if wanted.tasks and not declared(message):
+            raise fault(CannotAsk(TASKS), peer)
+        uris = frozenset(uri for uri in wanted.uris if self.toolset.shows_resource(peer.principal, uri))
+        tasks = frozenset(id for id in wanted.tasks if self._tasks.find(id, peer.principal))
+        return replace(wanted, uris=uris, tasks=tasks)
+
+    def _change(self, notice: Notice, peer: Peer) -> Mapping[str, Any] | None:
+        if notice.kind != "task":
+            return message_of(notice)
+        task = self._tasks.find(notice.name, peer.principal)
+        return None if task is None else notification("notifications/tasks", task.wire())
+
+    def _task_method(
+        self, method: Callable[[Message, Principal], Answer]
+    ) -> Callable[[Message, Peer], Awaitable[Answer]]:
+        async def answer(message: Message, peer: Peer) -> Answer:
+            return method(message, peer.principal)
+
+        return answer
+
     async def _or_fault(self, pending: Awaitable[Result], peer: Peer) -> Result:
         """Resources, prompts and completions have no error results: their failures are JSON-RPC errors."""
-        result = await _found(pending, peer)
+        result = await found(pending, peer)
         if result.error is not None:
-            raise _fault(result.error, peer)
+            raise fault(result.error, peer)
         return result
 
     def _trips(self, message: Message, peer: Peer) -> RoundTrips | None:
@@ -227,8 +282,8 @@ class Protocol:
             return None
         return RoundTrips(self._sealer, message, peer.principal, peer.revision)
 
-    def _origin(self, message: Message, peer: Peer, trips: RoundTrips | None) -> Origin:
-        meta, ask = message.meta, peer.ask if trips is None else trips.ask
+    def _origin(self, message: Message, peer: Peer, ask: Ask | None, offer: Offer | None = None) -> Origin:
+        meta = message.meta
         trace = meta.get("traceparent")
         return Origin(
             principal=peer.principal,
@@ -237,38 +292,9 @@ class Protocol:
             idempotency_key=peer.line.headers.idempotency_key,
             trace=trace if isinstance(trace, str) else peer.line.headers.trace,
             meta=meta,
-            channel=PeerChannel(peer, progress_token(meta), ask),
+            channel=PeerChannel(peer, progress_token(meta), ask, offer),
         )
-
-
-async def _found(pending: Awaitable[Result], peer: Peer) -> Result:
-    """What is not there to be called is a fault of the protocol, whatever the method."""
-    try:
-        return await pending
-    except ToolError as error:
-        raise _fault(error, peer) from None
 
 
 def _hinted(answer: Answer, peer: Peer) -> Answer:
     return answer | LIST_HINTS if peer.revision.stateless else answer
-
-
-def _fault(error: ToolError, peer: Peer) -> ProtocolError:
-    data = describe(error, peer.request_id)
-    if isinstance(error, CannotAsk) and peer.revision.stateless:
-        data |= {"requiredCapabilities": error.required}
-        return ProtocolError(MISSING_CAPABILITY, error.message, data=data, status=400)
-    if "uri" in error.details:
-        data |= {"uri": error.details["uri"]}
-    code = INTERNAL_ERROR if error.code is ErrorCode.INTERNAL else INVALID_PARAMS
-    if error.code is ErrorCode.NOT_FOUND and "uri" in error.details and not peer.revision.stateless:
-        code = RESOURCE_NOT_FOUND
-    return ProtocolError(code, error.message, data=data, status=200)
-
-
-def _is_fault(error: ToolError, revision: Revision) -> bool:
-    """Failures of a tool that are no results: a client that cannot be asked, and, before 2025-11-25, wrong arguments."""
-    if isinstance(error, CannotAsk):
-        return revision.stateless
-    wrong_input = error.code is ErrorCode.VALIDATION_ERROR and "fields" in error.details
-    return wrong_input and not revision.input_errors_in_result

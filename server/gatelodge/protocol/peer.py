@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..contract import JSON, LogLevel, Principal
-from ..questions import CannotAsk, Question
+from ..questions import TASKS, CannotAsk, Question
 from . import asking
 from .jsonrpc import notification
 from .revisions import Revision
+from .tasks import Offer
 
 LEVELS: tuple[LogLevel, ...] = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 
@@ -36,11 +37,15 @@ NO_HEADERS = CallHeaders()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """What a door offers for one message. `send` sends a message related to it; `hang_up` ends the connection, not the call."""
+    """What a door offers for one message. `send` sends a message related to it; `hang_up` ends the connection, not the call.
+
+    `reply_headers` takes what belongs into the headers of the reply, where the door has such.
+    """
 
     send: Send = unheard
     hang_up: HangUp | None = None
     headers: CallHeaders = NO_HEADERS
+    reply_headers: dict[str, str] | None = None
 
 
 NO_LINE = Line()
@@ -67,23 +72,26 @@ class PeerChannel:
     peer: Peer
     progress_token: str | int | None
     asks: Ask | None = None
+    offer: Offer | None = None
 
     @property
     def waits(self) -> bool:
-        return self.asks is not None and not self.peer.revision.stateless
+        return self.offer is not None or (self.asks is not None and not self.peer.revision.stateless)
 
     async def progress(self, progress: float, total: float | None, message: str | None) -> None:
+        if self.offer is not None and self.offer.task is not None:
+            return self.offer.task.note(message)
         if self.progress_token is None:
-            return
+            return None
         params: dict[str, Any] = {"progressToken": self.progress_token, "progress": progress}
         if total is not None:
             params["total"] = total
         if message is not None and self.peer.revision.annotations:
             params["message"] = message
-        await self.peer.line.send(notification("notifications/progress", params))
+        return await self.peer.line.send(notification("notifications/progress", params))
 
     async def log(self, level: LogLevel, data: JSON, logger: str | None) -> None:
-        wanted = self.peer.log_level
+        wanted = self.peer.log_level if self.offer is None or self.offer.task is None else None
         if wanted is None or LEVELS.index(level) < LEVELS.index(wanted):
             return
         params = {"level": level, "data": data} | ({"logger": logger} if logger else {})
@@ -101,3 +109,10 @@ class PeerChannel:
     async def hang_up(self, retry: float) -> None:
         if self.peer.line.hang_up is not None and self.peer.revision.polling:
             await self.peer.line.hang_up(retry)
+
+    async def become_task(self, ttl: float, required: bool) -> bool:
+        if self.offer is not None:
+            self.offer.take(ttl)
+        elif required:
+            raise CannotAsk(TASKS)
+        return self.offer is not None

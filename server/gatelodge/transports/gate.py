@@ -111,11 +111,14 @@ def json_response(value: Any, *, status: int = 200, headers: Mapping[str, str] |
     )
 
 
-def error_reply(request: web.Request, error: ToolError) -> web.Response:
-    """An error as the door's clients read it: JSON-RPC on the MCP paths, the plain shape elsewhere."""
-    headers = dict(error.headers)
-    if error.retry_after is not None:
-        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+def error_reply(
+    request: web.Request, error: ToolError, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """An error as the door's clients read it: JSON-RPC on the MCP paths, the plain shape elsewhere.
+
+    `headers` stand in for the error's own.
+    """
+    headers = error.reply_headers if headers is None else headers
     body = describe(error, request.get(REQUEST_ID, ""))
     if request.path in MCP_PATHS:
         fault = ProtocolError(INVALID_REQUEST, error.message, data=body)

@@ -161,7 +161,7 @@ def _channel(request: web.Request, send: Send) -> PeerChannel:
 
 def _reply(request: web.Request, result: Result) -> web.Response:
     if result.error is not None:
-        return error_reply(request, result.error)
+        return error_reply(request, result.error, result.reply_headers)
     return json_response(_body(result, request[REQUEST_ID]), headers=result.headers)
 
 

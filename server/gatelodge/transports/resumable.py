@@ -28,6 +28,7 @@ class EventStream:
     def __init__(self, name: str, *, polling: bool) -> None:
         self.name = name
         self.ended = False
+        self.headers: dict[str, str] = {}
         self._polling = polling
         self._kept: deque[tuple[int, str]] = deque()
         self._bytes = 0
@@ -74,7 +75,7 @@ class EventStream:
             await self._changed.wait()
         if self.ended and self._retry is None and (len(self._kept) == 1 or not streams):
             self._delivered = self._last
-            return json_response(msgspec.Raw(self._kept[-1][1].encode()))
+            return json_response(msgspec.Raw(self._kept[-1][1].encode()), headers=self.headers)
         if self.ended and not self._kept:
             return web.Response(status=202)
         return await self.serve(request, 0)

@@ -93,7 +93,11 @@ class StreamableHTTP:
         mirrored = self._protocol.mirrored(message) if message.method == "tools/call" else ()
         headers.check_call(request.headers, message, mirrored)
         reply = Reply(request)
-        line = Line(send=reply.send if accepts_stream(request) else unheard, headers=call_headers(request))
+        line = Line(
+            send=reply.send if accepts_stream(request) else unheard,
+            headers=call_headers(request),
+            reply_headers=reply.headers,
+        )
         peer = stateless_peer(message, revision, request[PRINCIPAL], DOOR, request[REQUEST_ID], line)
         try:
             answer = response(message.id, await self._protocol.answer(message, peer))
@@ -116,6 +120,7 @@ class StreamableHTTP:
             send=stream.send if accepts_stream(request) else unheard,
             hang_up=stream.hang_up,
             headers=call_headers(request),
+            reply_headers=stream.headers,
         )
         session.running.start(message, request[REQUEST_ID], line, stream.finish)
         return await stream.reply(request)
@@ -164,7 +169,7 @@ class StreamableHTTP:
 
     async def _end(self, app: web.Application) -> None:
         """On shutdown: whoever listens is told so, before the streams are ended."""
-        await self._protocol.end_subscriptions()
+        await self._protocol.end()
         await self._sessions.close()
 
 

@@ -47,6 +47,7 @@ class Reply:
         self._request = request
         self._stream: EventSourceResponse | None = None
         self._lock = asyncio.Lock()
+        self.headers: dict[str, str] = {}
 
     async def send(self, message: Mapping[str, Any]) -> None:
         """Send a notification; the first one makes the reply a stream."""
@@ -55,12 +56,10 @@ class Reply:
                 self._stream = await open_stream(self._request)
             await self._stream.send(msgspec.json.encode(message).decode())
 
-    async def finish(
-        self, message: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
-    ) -> web.StreamResponse:
+    async def finish(self, message: Any, *, status: int = 200) -> web.StreamResponse:
         """The response itself, as the last event of a stream that was begun, else as the body."""
         if self._stream is None:
-            return json_response(message, status=status, headers=headers)
+            return json_response(message, status=status, headers=self.headers)
         await self._stream.send(msgspec.json.encode(message).decode())
         await close_stream(self._request, self._stream)
         return self._stream
