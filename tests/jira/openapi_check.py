@@ -12,7 +12,7 @@ from typing import Any
 
 from jsonschema_rs import Draft202012Validator
 
-from gatelodge_jira.sandbox.door import Recorded
+from gatelodge_jira.sandbox.record import Recorded
 
 DESCRIPTION = Path(__file__).parent / "openapi" / "jira-cloud-openapi.json"
 NULLS = {"ChangeDetails": ("from", "fromString", "to", "toString")}

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64decode
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -16,21 +14,12 @@ from aiohttp import web
 from .ask import Ask, Operation, Reply
 from .catalogue import server_info
 from .faults import Fault, Faults
+from .record import Record, Recorded
 from .refusal import Refusal
 from .site import Site
 from .wire import PERSONS, Face
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
-    """A request that came. `path` is without the query; `body` is JSON, or the text of what is none, or `None`."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    body: Any
 
 
 class Check(Protocol):
@@ -49,7 +38,7 @@ class Door:
         credentials: Mapping[str, str] | None,
         everyone: str,
         faults: Faults,
-        requests: deque[Recorded],
+        record: Record,
         check: Check | None,
     ) -> None:
         self._site = site
@@ -57,16 +46,15 @@ class Door:
         self._credentials = credentials
         self._everyone = everyone
         self._faults = faults
-        self._requests = requests
+        self._record = record
         self._check = check
 
     def handler(self, operation: Operation) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             recorded, problem = await _recorded(request)
-            self._requests.append(recorded)
-            line = f"{request.method} {request.path}"
-            await asyncio.sleep(self._faults.take_delay(line))
-            fault = self._faults.take(line)
+            self._record.add(recorded)
+            await asyncio.sleep(self._faults.take_delay(recorded.line))
+            fault = self._faults.take(recorded.line)
             if fault is not None and not fault.after:
                 return _failed(request, fault)
             reply = self._reply(request, recorded, operation, problem)
@@ -127,12 +115,12 @@ async def _recorded(request: web.Request) -> tuple[Recorded, Refusal | None]:
     """The request, and what is wrong with its body."""
     body, problem = None, None
     try:
-        text = await request.text()
-        body = json.loads(text) if text else None
+        body = (await request.read()).decode(errors="replace") or None
+        body = None if body is None else json.loads(body)
     except web.HTTPRequestEntityTooLarge:
         problem = Refusal(413, "The request is too large.")
-    except ValueError:
-        body, problem = text, Refusal(400, "The request body is not JSON.")
+    except (ValueError, RecursionError):
+        problem = Refusal(400, "The request body is not JSON.")
     if body is not None and problem is None and request.content_type != "application/json":
         problem = Refusal(415, "The request body must be application/json.")
     query = {name: ",".join(request.query.getall(name)) for name in request.query}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -10,8 +9,9 @@ from typing import Literal
 
 from aiohttp import web
 
-from .door import Check, Door, Recorded
+from .door import Check, Door
 from .faults import Fault, Faults
+from .record import Record, Recorded
 from .routes import CLOUD, DATA_CENTER, EVERYWHERE
 from .site import Site, utc_now
 from .story import Story
@@ -22,16 +22,16 @@ PREFIXES: Mapping[Flavour, tuple[str, ...]] = {
     "cloud": ("/rest/api/{api:3|2}", "/ex/jira/{cloud}/rest/api/{api:3|2}"),
     "datacenter": ("/rest/api/{api:2}", "/rest/api/{api:latest}"),
 }
-REMEMBERED = 1000
 
 
 class Sandbox:
     """A running sandbox: where it is, what it holds, what it was asked, and what shall go wrong in it."""
 
-    def __init__(self, site: Site, faults: Faults, requests: deque[Recorded]) -> None:
+    def __init__(self, site: Site, faults: Faults, record: Record) -> None:
         self.url = ""
         self.site = site
-        self.requests = requests
+        self.requests = record.requests
+        self._record = record
         self._faults = faults
 
     def fail_next(
@@ -60,6 +60,10 @@ class Sandbox:
         """Let the next requests wait before anything happens."""
         self._faults.order(Fault(match=match, times=times, delay=seconds))
 
+    async def arrival(self, match: str = "") -> Recorded:
+        """Wait until a request has come whose `METHOD /path` has the pattern `match` in it: the first of them."""
+        return await self._record.arrival(match)
+
     def clear_faults(self) -> None:
         self._faults.clear()
 
@@ -86,14 +90,14 @@ async def sandbox(
     exchange.
     Raises `OSError` when the port is taken.
     """
-    site, faults, requests = Site(story, now), Faults(), deque[Recorded](maxlen=REMEMBERED)
+    site, faults, record = Site(story, now), Faults(), Record()
     people = None if credentials is None else dict(credentials)
-    door = Door(site, flavour == "cloud", people, DEMO_USER.name, faults, requests, check)
+    door = Door(site, flavour == "cloud", people, DEMO_USER.name, faults, record, check)
     runner = web.AppRunner(_application(door, flavour), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
-        running = Sandbox(site, faults, requests)
+        running = Sandbox(site, faults, record)
         running.url = f"http://{host}:{runner.addresses[0][1]}"
         yield running
     finally:
