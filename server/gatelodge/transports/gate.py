@@ -111,9 +111,7 @@ def json_response(value: Any, *, status: int = 200, headers: Mapping[str, str] |
     )
 
 
-def error_reply(
-    request: web.Request, error: ToolError, headers: Mapping[str, str] | None = None
-) -> web.Response:
+def error_reply(request: web.Request, error: ToolError, headers: Mapping[str, str] | None = None) -> web.Response:
     """An error as the door's clients read it: JSON-RPC on the MCP paths, the plain shape elsewhere.
 
     `headers` stand in for the error's own.
