@@ -12,10 +12,10 @@ Follower = Callable[["Notice"], None]
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A list that has changed, or one resource, by its URI."""
+    """A list that has changed, or one resource by its URI, or one task by its id."""
 
-    kind: Literal["tools", "prompts", "resources", "resource"]
-    uri: str = ""
+    kind: Literal["tools", "prompts", "resources", "resource", "task"]
+    name: str = ""
 
 
 class Notices:
@@ -26,17 +26,17 @@ class Notices:
 
     def tools_changed(self) -> None:
         """The list of tools, for some caller at least, is not what it was."""
-        self._tell(Notice("tools"))
+        self.tell(Notice("tools"))
 
     def prompts_changed(self) -> None:
-        self._tell(Notice("prompts"))
+        self.tell(Notice("prompts"))
 
     def resources_changed(self) -> None:
-        self._tell(Notice("resources"))
+        self.tell(Notice("resources"))
 
     def resource_updated(self, uri: str) -> None:
         """Reading `uri` gives something else than before."""
-        self._tell(Notice("resource", uri))
+        self.tell(Notice("resource", uri))
 
     @contextmanager
     def followed(self, follower: Follower) -> Iterator[None]:
@@ -47,6 +47,7 @@ class Notices:
         finally:
             self._followers.remove(follower)
 
-    def _tell(self, notice: Notice) -> None:
+    def tell(self, notice: Notice) -> None:
+        """Let every follower hear of it."""
         for follower in list(self._followers):
             follower(notice)

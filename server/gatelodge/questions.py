@@ -22,6 +22,9 @@ from .errors import ErrorCode, ToolError
 
 T = TypeVar("T")
 
+TASKS: Mapping[str, Any] = {"extensions": {"io.modelcontextprotocol/tasks": {}}}
+"""The client capability that long-running tasks need."""
+
 
 class Question(Generic[T]):
     """Something to ask; `T` is what the answer comes as."""
@@ -96,10 +99,14 @@ class CannotAsk(ToolError):
     def __init__(self, required: Mapping[str, Any]) -> None:
         super().__init__(
             ErrorCode.VALIDATION_ERROR,
-            f"This needs a client that supports {', '.join(required)}",
+            f"This needs a client that supports {', '.join(_named(required))}",
             details={"requiredCapabilities": dict(required)},
         )
         self.required = dict(required)
+
+
+def _named(required: Mapping[str, Any]) -> list[str]:
+    return [inner for name, members in required.items() for inner in (members if name == "extensions" else [name])]
 
 
 class InputRequired(BaseException):

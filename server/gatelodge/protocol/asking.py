@@ -74,9 +74,9 @@ def answer(question: Question[Any], raw: Any) -> Any:
         raise _unfit("is not an object")
     match question:
         case Form(_, fields):
-            return _elicited(raw, _form_loader(fields))
+            return _elicited(raw, fields)
         case OpenURL():
-            return _elicited(raw, lambda content: {})
+            return _elicited(raw, {})
         case Sample():
             return _completion(raw)
     roots = raw.get("roots")
@@ -153,15 +153,18 @@ def _loader(fields: type[Schema]) -> Callable[[Mapping[str, Any]], Mapping[str, 
     return loader(fields)
 
 
-def _elicited(raw: Wire, load: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> Answer:
-    action, content = raw.get("action"), raw.get("content")
+def _elicited(raw: Wire, fields: type[Schema] | Mapping[str, Any]) -> Answer:
+    action, content = raw.get("action"), raw.get("content", {})
     if action not in ("accept", "decline", "cancel"):
         raise _unfit("has no action")
     if action != "accept":
         return Answer(action=action, content={})
-    if content is not None and not isinstance(content, dict):
+    if not isinstance(content, dict):
         raise _unfit("has content that is no object")
-    return Answer(action=action, content=load(content or {}))
+    asked = _form_schema(fields).get("properties", {})
+    return Answer(
+        action=action, content=_form_loader(fields)({name: content[name] for name in asked if name in content})
+    )
 
 
 def _sampling(question: Sample, revision: Revision) -> Wire:

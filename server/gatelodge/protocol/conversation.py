@@ -65,7 +65,9 @@ class Conversation:
 
     def hears(self, notice: Notice) -> dict[str, Any] | None:
         """The notification this client gets of a notice, if it gets one."""
-        if self.revision is None or (notice.kind == "resource" and notice.uri not in self.subscribed):
+        if self.revision is None or notice.kind == "task":
+            return None
+        if notice.kind == "resource" and notice.name not in self.subscribed:
             return None
         return message_of(notice)
 

@@ -13,7 +13,14 @@ from .jsonrpc import HEADER_MISMATCH, Message, ProtocolError
 from .parameters import VERSION_KEY
 
 VERSION_HEADER = "MCP-Protocol-Version"
-NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+NAMED_BY = {
+    "tools/call": "name",
+    "prompts/get": "name",
+    "resources/read": "uri",
+    "tasks/get": "taskId",
+    "tasks/update": "taskId",
+    "tasks/cancel": "taskId",
+}
 """Methods whose `Mcp-Name` header repeats a parameter, and which one."""
 SAFE_INTEGER = 2**53
 

@@ -18,7 +18,7 @@ from ..notices import Notice, Notices
 from ..questions import TASKS, CannotAsk
 from ..toolset import Origin, Toolset, alias
 from . import render
-from .faults import fault, found
+from .faults import fault, found, is_fault
 from .jsonrpc import (
     INVALID_PARAMS,
     INVALID_REQUEST,
@@ -191,7 +191,7 @@ class Protocol:
     def _tool_answer(self, result: Result, peer: Peer, trips: RoundTrips | None) -> Answer:
         if result.questions and trips is not None:
             return trips.result(result.questions)
-        if result.error is not None and isfault(result.error, peer.revision):
+        if result.error is not None and is_fault(result.error, peer.revision):
             raise fault(result.error, peer)
         return render.tool_result(result, peer.request_id, peer.revision)
 

@@ -62,9 +62,8 @@ class RoundTrips:
     """The questions of one request: answered from what the client brought along, or left for it to answer."""
 
     def __init__(self, sealer: Sealer, message: Message, principal: Principal, revision: Revision) -> None:
-        who = [principal.tenant, principal.user, principal.method, principal.key_id]
         what = {name: value for name, value in message.params.items() if name not in PER_ROUND}
-        self._binding = [who, message.method, what]
+        self._binding = [principal.identity, message.method, what]
         self._sealer = sealer
         self._revision = revision
         self._given = self._brought(message)

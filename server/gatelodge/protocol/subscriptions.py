@@ -18,7 +18,7 @@ LISTS = {"toolsListChanged": "tools", "promptsListChanged": "prompts", "resource
 def message_of(notice: Notice) -> dict[str, Any]:
     """The notification every revision knows."""
     if notice.kind == "resource":
-        return notification("notifications/resources/updated", {"uri": notice.uri})
+        return notification("notifications/resources/updated", {"uri": notice.name})
     return notification(f"notifications/{notice.kind}/list_changed", {})
 
 
@@ -52,17 +52,24 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """The kinds of list and the resources one `subscriptions/listen` asks for."""
+    """The kinds of list, the resources and the tasks one `subscriptions/listen` asks for."""
 
     kinds: frozenset[str]
     uris: frozenset[str]
+    tasks: frozenset[str]
 
     def wants(self, notice: Notice) -> bool:
-        return notice.uri in self.uris if notice.kind == "resource" else notice.kind in self.kinds
+        if notice.kind == "resource":
+            return notice.name in self.uris
+        return notice.name in self.tasks if notice.kind == "task" else notice.kind in self.kinds
 
     def wire(self) -> dict[str, Any]:
-        lists: dict[str, Any] = {name: True for name, kind in LISTS.items() if kind in self.kinds}
-        return lists | ({"resourceSubscriptions": sorted(self.uris)} if self.uris else {})
+        wire: dict[str, Any] = {name: True for name, kind in LISTS.items() if kind in self.kinds}
+        if self.uris:
+            wire["resourceSubscriptions"] = sorted(self.uris)
+        if self.tasks:
+            wire["taskIds"] = sorted(self.tasks)
+        return wire
 
 
 def read_filter(message: Message) -> Filter:
@@ -70,12 +77,20 @@ def read_filter(message: Message) -> Filter:
     wanted = message.params.get("notifications")
     if not isinstance(wanted, dict):
         raise ProtocolError(INVALID_PARAMS, "notifications: must be an object")
-    uris = wanted.get("resourceSubscriptions", [])
-    if not isinstance(uris, list) or len(uris) > MOST_RESOURCES or not all(isinstance(uri, str) for uri in uris):
-        raise ProtocolError(INVALID_PARAMS, f"resourceSubscriptions: must be a list of at most {MOST_RESOURCES} URIs")
-    return Filter(frozenset(kind for name, kind in LISTS.items() if wanted.get(name) is True), frozenset(uris))
+    return Filter(
+        frozenset(kind for name, kind in LISTS.items() if wanted.get(name) is True),
+        _strings(wanted, "resourceSubscriptions"),
+        _strings(wanted, "taskIds"),
+    )
 
 
 def tagged(message: Mapping[str, Any], id: str | int) -> dict[str, Any]:
     """A notification as part of the subscription that the request `id` opened."""
     return {**message, "params": {**message["params"], "_meta": {SUBSCRIPTION_KEY: id}}}
+
+
+def _strings(wanted: Mapping[str, Any], name: str) -> frozenset[str]:
+    items = wanted.get(name, [])
+    if not isinstance(items, list) or len(items) > MOST_RESOURCES or not all(isinstance(item, str) for item in items):
+        raise ProtocolError(INVALID_PARAMS, f"{name}: must be a list of at most {MOST_RESOURCES} strings")
+    return frozenset(items)

@@ -78,7 +78,7 @@ class Sessions:
     def find(self, session_id: str, principal: Principal) -> Session | None:
         """The session, or None where there is none for this principal: whose it is, is nobody else's business."""
         found = self._open.get(session_id)
-        if found is None or not same_caller(found.conversation.principal, principal) or self._is_idle(found):
+        if found is None or found.conversation.principal.identity != principal.identity or self._is_idle(found):
             return None
         found.used = time.monotonic()
         self._open.move_to_end(session_id)
@@ -110,7 +110,3 @@ class Sessions:
             if len(self._open) < self._most and not self._is_idle(oldest):
                 return
             await self.end(oldest.id)
-
-
-def same_caller(one: Principal, other: Principal) -> bool:
-    return (one.tenant, one.user, one.method, one.key_id) == (other.tenant, other.user, other.method, other.key_id)

@@ -14,7 +14,6 @@ from ..protocol.jsonrpc import INVALID_REQUEST, ProtocolError
 from ..protocol.methods import Protocol
 from .gate import PRINCIPAL, REQUEST_ID, call_headers
 from .pipe import Pipe
-from .sessions import same_caller
 from .streaming import close_stream, open_stream
 
 
@@ -51,7 +50,7 @@ class LegacySSE:
     async def post(self, request: web.Request) -> web.Response:
         """Take a message; its answer comes down the stream."""
         pipe = self._pipes.get(request.query.get("session_id", ""))
-        if pipe is None or not same_caller(pipe.principal, request[PRINCIPAL]):
+        if pipe is None or pipe.principal.identity != request[PRINCIPAL].identity:
             raise ProtocolError(INVALID_REQUEST, "session_id: no stream with this id is open", status=404)
         await pipe.receive(await request.read(), request[REQUEST_ID], call_headers(request))
         return web.Response(status=202, text="Accepted")

@@ -32,7 +32,8 @@ async def close_stream(request: web.Request, stream: EventSourceResponse) -> Non
 
 async def end_streams(app: web.Application) -> None:
     """On shutdown: a stream left open would hold the process for the whole shutdown timeout."""
-    for stream in list(app[STREAMS]):
+    streams = app[STREAMS]
+    for stream in list(streams):
         stream.stop_streaming()
 
 
