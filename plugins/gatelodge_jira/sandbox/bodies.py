@@ -42,8 +42,14 @@ def _well_formed(node: Any) -> bool:
         return False
     if node["type"] == "text" and not (isinstance(node.get("text"), str) and node["text"]):
         return False
-    content = node.get("content", [])
-    return isinstance(content, list) and all(map(_well_formed, content))
+    content, marks = node.get("content", []), node.get("marks", [])
+    if not isinstance(node.get("attrs", {}), dict) or not isinstance(content, list) or not isinstance(marks, list):
+        return False
+    return all(map(_well_formed, content)) and all(map(_well_formed, marks))
+
+
+def _attribute(node: ADF, name: str) -> Any:
+    return node.get("attrs", {}).get(name, "")
 
 
 def _words(node: ADF) -> Iterator[str]:
@@ -66,7 +72,7 @@ def _text(node: ADF) -> str:
     text = str(node["text"])
     for mark in node.get("marks", []):
         if mark["type"] == "link":
-            text = f"[{text}|{mark['attrs']['href']}]"
+            text = f"[{text}|{_attribute(mark, 'href')}]"
         elif mark["type"] == "code":
             text = f"{{{{{text}}}}}"
         elif sign := MARKS.get(mark["type"]):
@@ -82,7 +88,7 @@ def _list(sign: str) -> Callable[[ADF], str]:
 
 
 def _code(node: ADF) -> str:
-    language = (node.get("attrs") or {}).get("language")
+    language = _attribute(node, "language")
     opening = f"{{code:{language}}}" if language else "{code}"
     return f"{opening}\n{_inside(node)}\n{{code}}\n\n"
 
@@ -90,14 +96,14 @@ def _code(node: ADF) -> str:
 WRITERS: dict[str, Callable[[ADF], str]] = {
     "text": _text,
     "paragraph": lambda node: _inside(node) + "\n\n",
-    "heading": lambda node: f"h{node['attrs']['level']}. {_inside(node)}\n\n",
+    "heading": lambda node: f"h{_attribute(node, 'level')}. {_inside(node)}\n\n",
     "bulletList": _list("*"),
     "orderedList": _list("#"),
     "codeBlock": _code,
     "blockquote": lambda node: f"{{quote}}\n{_inside(node).strip()}\n{{quote}}\n\n",
     "rule": lambda node: "----\n\n",
     "hardBreak": lambda node: "\n",
-    "mention": lambda node: f"[~accountid:{node['attrs']['id']}]",
+    "mention": lambda node: f"[~accountid:{_attribute(node, 'id')}]",
 }
 
 

@@ -117,7 +117,7 @@ class Desk:
         if both := fields.keys() & update.keys():
             name = min(both)
             raise Refusal(400, errors={name: f"Field '{name}' cannot appear in both 'fields' and 'update'"})
-        said = [self._said(_added(operation)) for operation in update.get(COMMENT, [])]
+        said = [self._said(one) for one in _added(update.get(COMMENT, []))]
         others = {id: operations for id, operations in update.items() if id != COMMENT}
         values = read_fields(fields, allowed, self.face, self.site)
         return {**values, **read_update(others, issue, allowed, self.face, self.site)}, said
@@ -188,10 +188,11 @@ def _object(body: JSON, name: str) -> dict[str, Any]:
     return given or {}
 
 
-def _added(operation: Any) -> Any:
-    if not isinstance(operation, Mapping) or set(operation) != {"add"}:
+def _added(operations: Any) -> list[Any]:
+    """What a list of `add` operations adds; comments take no other."""
+    if not isinstance(operations, list) or not all(isinstance(one, dict) and set(one) == {"add"} for one in operations):
         raise Refusal(400, errors={COMMENT: f"Field with id '{COMMENT}' does not support this operation"})
-    return operation["add"]
+    return [one["add"] for one in operations]
 
 
 def _link_type(given: Any) -> LinkType:

@@ -7,9 +7,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gatelodge_jira.sandbox import Sandbox
-from gatelodge_jira.sandbox.bodies import as_adf, as_wiki
+from gatelodge_jira.sandbox.bodies import as_adf, as_wiki, is_document
 
 from .conftest import Caller
 
@@ -132,3 +134,27 @@ def test_wiki_text_there_and_back() -> None:
     """What the sandbox writes as wiki text it reads as the same document."""
     assert as_wiki(as_adf(WIKI)) == WIKI
     assert as_adf(as_wiki(as_adf(WIKI))) == as_adf(WIKI)
+
+
+nodes = st.recursive(
+    st.builds(dict, type=st.just("text"), text=st.text(min_size=1, max_size=5)),
+    lambda inner: st.fixed_dictionaries(
+        {"type": st.sampled_from(["paragraph", "heading", "bulletList", "codeBlock", "mention", "panel", "rule"])},
+        optional={
+            "content": st.lists(inner, max_size=3),
+            "attrs": st.dictionaries(st.sampled_from(["level", "id", "language"]), st.integers(), max_size=2),
+            "marks": st.lists(st.builds(dict, type=st.sampled_from(["strong", "link", "code", "glow"])), max_size=2),
+        },
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(nodes, max_size=3), st.text(max_size=40))
+def test_any_document_has_a_wiki_form(content: list[Any], text: str) -> None:
+    """Whatever document is stored can be read as text, and whatever text as a document."""
+    document = {"type": "doc", "version": 1, "content": content}
+    assert is_document(document)
+    assert isinstance(as_wiki(document), str)
+    assert is_document(as_adf(text))
