@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from .api import JiraAPI
@@ -16,15 +17,24 @@ NAMED = frozenset({"priority", "issuetype", "resolution", "version", "component"
 FieldMeta = dict[str, Any]
 
 
-async def encode_fields(api: JiraAPI, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Values by field id. Raises `validation_error` naming `fields.<name>` for a field Jira does not have."""
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Values by field id, and by field id the argument each came from, such as `fields.Story Points`."""
+
+    values: dict[str, Any]
+    arguments: dict[str, str]
+
+
+async def encode_fields(api: JiraAPI, given: Mapping[str, Any]) -> Encoded:
+    """The argument `fields` as Jira wants it. Raises `validation_error` for a field that Jira does not have."""
     known = await api.fields() if given else []
-    encoded: dict[str, Any] = {}
+    encoded = Encoded({}, {})
     for name, value in given.items():
         field = resolve(known, name, f"fields.{name}")
-        if field["id"] in encoded:
+        if field["id"] in encoded.values:
             raise invalid(f"fields.{name}", f"It is the field {field['id']}, which is given twice.")
-        encoded[field["id"]] = encode(api, field, value)
+        encoded.values[field["id"]] = encode(api, field, value)
+        encoded.arguments[field["id"]] = f"fields.{name}"
     return encoded
 
 

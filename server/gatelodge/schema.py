@@ -50,7 +50,7 @@ def loader(schema: type[Schema] | Mapping[str, Any]) -> Callable[[Mapping[str, A
         try:
             loaded: JSONObject = instance.load(arguments)
         except ValidationError as error:
-            _refuse(dict(_flat(error.normalized_messages(), "")))
+            _refuse(dict(_flat(error.messages_dict, "")))
             raise AssertionError("unreachable") from error
         return loaded
 
@@ -69,11 +69,16 @@ def checker(schema: JSONObject) -> Callable[[Any], None]:
     return check
 
 
+def _inline(schema: type[Schema]) -> str:
+    """No name: apispec then puts the schema where it is used."""
+    return None  # type: ignore[return-value]  # what apispec documents, though not in its types
+
+
 class _Converter:
     """One conversion: nested schemas are inlined, recursive ones become `$defs`."""
 
     def __init__(self) -> None:
-        self._plugin = MarshmallowPlugin(schema_name_resolver=lambda schema: None)
+        self._plugin = MarshmallowPlugin(schema_name_resolver=_inline)
         APISpec(title="", version="", openapi_version="3.1.0", plugins=[self._plugin])
         self._open: list[type[Schema]] = []
         self._definitions: dict[str, JSONObject] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -12,53 +11,23 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from gatelodge import LOCAL_TENANT, Call, Environment, Middleware, Phase, Principal, Result, RouteRequest, Storage
-from gatelodge.dispatch import Dispatch, compile_tool
-from gatelodge.middleware.deadline import within_deadline
-from gatelodge.middleware.validation import validate
+from gatelodge import LOCAL_TENANT, Environment, Principal, Result, RouteRequest, Storage
 from gatelodge.storage.postgres import create_pool
 from gatelodge_sql.plugin import SQLPlugin
 
+from ..plugin_gate import PluginGate
 
-class Gate:
+
+class Gate(PluginGate):
     """The way to one SQL plugin's tools and routes."""
 
     def __init__(self, plugin: SQLPlugin) -> None:
-        self.plugin = plugin
-        self._tools = {tool.name: compile_tool("sql", tool) for tool in plugin.gatelodge_tools()}
+        super().__init__("sql", plugin)
         self._routes = {route.path: route.handler for route in plugin.gatelodge_routes()}
-        self._dispatch = Dispatch(
-            [
-                Middleware("validation", Phase.VALIDATION, validate),
-                Middleware("deadline", Phase.DEADLINE, within_deadline),
-            ]
-        )
-
-    async def call(
-        self, name: str, arguments: Mapping[str, Any], *, tenant: UUID = LOCAL_TENANT, timeout: float = 30.0
-    ) -> Result:
-        """What comes back of `sql.<name>`, error or not."""
-        tool = self._tools[name]
-        call = Call(
-            kind="tool",
-            name=name,
-            target=tool,
-            owner="sql",
-            arguments=arguments,
-            principal=Principal(tenant=tenant, user="someone", method="test"),
-            request_id="test",
-            door="test",
-            deadline=asyncio.get_running_loop().time() + timeout,
-        )
-        return await self._dispatch(call)
 
     async def page(self, name: str, *, tenant: UUID = LOCAL_TENANT, **arguments: Any) -> dict[str, Any]:
         """The page that template `name` answers; an error is raised."""
-        result = await self.call(f"sql.{name}", arguments, tenant=tenant)
-        if result.error is not None:
-            raise result.error
-        page: dict[str, Any] = result.structured
-        return page
+        return await self.answer(f"sql.{name}", tenant=tenant, **arguments)
 
     async def rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:
         """The rows of every page, following the cursor to the end."""

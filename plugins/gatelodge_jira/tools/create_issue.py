@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from ..client import Request
 from ..failure import invalid
 from ..instances import Finder
 from ..issue import shorten
-from ..values import encode_fields
+from ..values import Encoded, encode_fields
 from .shapes import PROJECT_KEY, Write, Written, adf, field_values, markdown, one_of
 from .writing import about_arguments, mark, preview, written
 
@@ -74,7 +75,8 @@ def tool(instances: Finder) -> Tool:
 async def create_issue(instances: Finder, call: Call) -> Result:
     given = call.arguments
     api = await instances.find(call, given["project_key"])
-    values = await _values(api, call)
+    more = await _more(api, given.get("fields", {}))
+    values = {**await _values(api, given), **more.values}
     body: dict[str, Any] = {"fields": values}
     if properties := mark(call):
         body["properties"] = properties
@@ -84,14 +86,12 @@ async def create_issue(instances: Finder, call: Call) -> Result:
     try:
         created = await api.client.send(request)
     except ToolError as error:
-        names = {name: f"fields.{name}" for name in given.get("fields", {})}
-        raise about_arguments(error, names | OWN_ARGUMENTS) from None
+        raise about_arguments(error, more.arguments | OWN_ARGUMENTS) from None
     after = {name: shorten(value) for name, value in values.items()}
     return written(api, created["key"], after=after, issue_id=str(created["id"]))
 
 
-async def _values(api: JiraAPI, call: Call) -> dict[str, Any]:
-    given = call.arguments
+async def _values(api: JiraAPI, given: Mapping[str, Any]) -> dict[str, Any]:
     values = {
         "project": {"key": given["project_key"]},
         "issuetype": {"id": await _issue_type(api, given["project_key"], given["issue_type"])},
@@ -99,11 +99,15 @@ async def _values(api: JiraAPI, call: Call) -> dict[str, Any]:
     }
     if "description" in given or "description_adf" in given:
         values["description"] = api.document(given.get("description"), given.get("description_adf"))
-    more = await encode_fields(api, given.get("fields", {}))
-    for name in more:
+    return values
+
+
+async def _more(api: JiraAPI, given: Mapping[str, Any]) -> Encoded:
+    more = await encode_fields(api, given)
+    for name, argument in more.arguments.items():
         if name in OWN_ARGUMENTS:
-            raise invalid(f"fields.{name}", f"Give it as the argument {OWN_ARGUMENTS[name]}.")
-    return values | more
+            raise invalid(argument, f"Give it as the argument {OWN_ARGUMENTS[name]}.")
+    return more
 
 
 async def _issue_type(api: JiraAPI, project: str, wanted: str) -> str:

@@ -58,18 +58,16 @@ async def update_issue(instances: Finder, call: Call) -> Result:
         if name in given["fields"]:
             raise invalid(f"fields.{name}", f"Use {other} for that.")
     api = await instances.find(call, project_of(key))
-    values = await encode_fields(api, given["fields"])
+    new = await encode_fields(api, given["fields"])
     params = None if given["notify_users"] else {"notifyUsers": "false"}
-    request = Request("PUT", api.path("issue", key), params, {"fields": values})
+    request = Request("PUT", api.path("issue", key), params, {"fields": new.values})
     if given["dry_run"]:
         return preview(api, key, request, updated=[])
-    old = (await api.issue(key, list(values)))["fields"]
+    old = (await api.issue(key, list(new.values)))["fields"]
     try:
         await api.client.send(request)
     except ToolError as error:
-        raise about_arguments(
-            error, dict(zip(values, (f"fields.{name}" for name in given["fields"]), strict=True))
-        ) from None
-    before = {name: shorten(old.get(name)) for name in values}
-    after = {name: shorten(value) for name, value in values.items()}
-    return written(api, key, before=before, after=after, updated=list(values))
+        raise about_arguments(error, new.arguments) from None
+    before = {name: shorten(old.get(name)) for name in new.values}
+    after = {name: shorten(value) for name, value in new.values.items()}
+    return written(api, key, before=before, after=after, updated=list(new.values))
