@@ -34,6 +34,7 @@ class Check:
     end: Head | None = None
     anchors: Mapping[int, bytes] = field(default_factory=dict)
     at: Head = field(init=False)
+    doubt: Fault | None = None
     count: int = 0
 
     def __post_init__(self) -> None:
@@ -46,13 +47,21 @@ class Check:
 
     def row(self, row: Row) -> Fault | None:
         """The fault that this row shows, which may be the row's before."""
-        fault = self._numbered(row) or self._linked(row) or self._anchored(row)
-        self.at = row.head
+        fault = self._weighed(self._numbered(row) or self._linked(row))
+        self.at, self.doubt = row.head, self._anchored(row)
         self.count += 1
         return fault
 
     def finish(self) -> Fault | None:
         """The fault that the end shows."""
+        return self._weighed(self._ended())
+
+    def _weighed(self, fault: Fault | None) -> Fault | None:
+        """A last row that missed its anchor was edited alone if what follows still knows its old hash."""
+        alone = fault is not None and fault.seq == self.at.seq
+        return fault if alone or self.doubt is None else self.doubt
+
+    def _ended(self) -> Fault | None:
         at, end = self.at, self.end
         last = max([end.seq if end else 0, *self.anchors])
         if at.seq < last or end is None:
