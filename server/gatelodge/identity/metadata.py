@@ -5,12 +5,10 @@ Source: RFC 9728 (protected resource metadata), RFC 6750 (bearer challenges), MC
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
-
-from ..errors import ErrorCode, ToolError
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
@@ -47,28 +45,16 @@ class ProtectedResource:
         return (self.url or origin).rstrip("/")
 
 
-def challenge(error: ToolError, *, shown: bool, metadata: str | None, scopes: Iterable[str] = ()) -> str:
-    """`WWW-Authenticate` for a 401 or 403. `shown` says whether credentials were; `metadata` is where to read more.
+def challenge(error: Literal["invalid_token", "insufficient_scope"] | None, text: str, scopes: Iterable[str]) -> str:
+    """`WWW-Authenticate` for a 401 or 403; without an error there were no credentials, and `text` is left out.
 
-    `scopes` are the ones to ask for, or after a 403 the ones held, to which the missing ones are added: a client
-    replaces its token by one with the scopes named here.
+    `scopes` are all that the next token should have: a client replaces its token by one with the scopes named here.
     """
-    values: dict[str, str] = {"realm": "gatelodge"}
-    if error.code is ErrorCode.FORBIDDEN:
-        values["error"] = "insufficient_scope"
-        scopes = {*scopes, *error.details.get("missing_scopes", ())}
-    elif shown:
-        values["error"] = "invalid_token"
-    if "error" in values:
-        values["error_description"] = error.message
-    if scopes:
-        values["scope"] = " ".join(sorted(scopes))
-    if metadata is not None:
-        values["resource_metadata"] = metadata
-    return _header(values)
-
-
-def _header(values: Mapping[str, str]) -> str:
+    values = {"realm": "gatelodge"}
+    if error is not None:
+        values |= {"error": error, "error_description": text}
+    if wanted := " ".join(sorted(scopes)):
+        values["scope"] = wanted
     return "Bearer " + ", ".join(f'{name}="{_quotable(value)}"' for name, value in values.items())
 
 

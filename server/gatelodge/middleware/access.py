@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..contract import Call, Kind, Middleware, Next, Phase, Principal, Result
 from ..errors import ErrorCode, ToolError
 from ..hookspecs import hookimpl
+from ..identity.metadata import challenge
 from ..toolset import matches
 
 
@@ -23,8 +24,10 @@ async def check(call: Call, call_next: Next) -> Result:
         raise ToolError(ErrorCode.FORBIDDEN, f"{call.name} is not on the list of what you may use.")
     missing = sorted(missing_scopes(principal, call.kind, call.name, call.target.scopes))
     if missing:
+        message = f"{call.name} needs {' and '.join(missing)}."
+        header = challenge("insufficient_scope", message, principal.scopes.union(missing))
         raise ToolError(
-            ErrorCode.FORBIDDEN, f"{call.name} needs {' and '.join(missing)}.", details={"missing_scopes": missing}
+            ErrorCode.FORBIDDEN, message, details={"missing_scopes": missing}, headers={"WWW-Authenticate": header}
         )
     return await call_next(call)
 

@@ -9,7 +9,7 @@ import ipaddress
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -64,6 +64,12 @@ def gate(policy: GatePolicy) -> Any:
 
     @web.middleware
     async def pass_gate(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await answer(request, handler)
+        if "WWW-Authenticate" in response.headers and policy.resource is not None:
+            _point(request, response, policy.resource, policy)
+        return response
+
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         request[REQUEST_ID] = request_id = uuid4().hex
         try:
             _check_host(request, policy)
@@ -75,7 +81,7 @@ def gate(policy: GatePolicy) -> Any:
         except ToolError as error:
             if PRINCIPAL not in request:
                 _record_refusal(request, policy, error)
-            return error_reply(request, _challenged(request, error, policy))
+            return error_reply(request, error)
         except ProtocolError as error:
             return json_response(error_response(error, null_id=True), status=error.status)
         except web.HTTPException as error:
@@ -168,8 +174,17 @@ def _credentials(request: web.Request, policy: GatePolicy) -> Credentials:
 
 
 async def _sign_in(request: web.Request, policy: GatePolicy) -> None:
-    if not request.path.startswith(WELL_KNOWN):
+    """Put the principal into the request. The challenge of a refusal says what a first token should be good for."""
+    if request.path.startswith(WELL_KNOWN):
+        return
+    try:
         request[PRINCIPAL] = await identify(policy.authenticators, _credentials(request, policy))
+    except ToolError as error:
+        if error.code is ErrorCode.UNAUTHORIZED:
+            fault: Literal["invalid_token"] | None = "invalid_token" if _shows(request.headers) else None
+            scopes = policy.resource.first_scopes if policy.resource else ()
+            error.headers["WWW-Authenticate"] = challenge(fault, error.message, scopes)
+        raise
 
 
 def _metadata(resource: ProtectedResource, path: str, policy: GatePolicy) -> Handler:
@@ -180,19 +195,11 @@ def _metadata(resource: ProtectedResource, path: str, policy: GatePolicy) -> Han
     return handle
 
 
-def _challenged(request: web.Request, error: ToolError, policy: GatePolicy) -> ToolError:
-    """The error with the header that tells a client which credentials would do."""
-    if error.code is ErrorCode.UNAUTHORIZED or error.details.get("missing_scopes"):
-        resource = policy.resource
-        path = request.path if request.path in RESOURCES else ""
-        principal = request.get(PRINCIPAL)
-        error.headers["WWW-Authenticate"] = challenge(
-            error,
-            shown=_shows(request.headers),
-            metadata=resource.location(_origin(request, policy), path) if resource else None,
-            scopes=principal.scopes if principal else resource.first_scopes if resource else (),
-        )
-    return error
+def _point(request: web.Request, response: web.StreamResponse, resource: ProtectedResource, policy: GatePolicy) -> None:
+    """Add to a challenge where the metadata is; the resource is the endpoint asked, or else the whole listener."""
+    path = request.path if request.path in RESOURCES else ""
+    location = resource.location(_origin(request, policy), path)
+    response.headers["WWW-Authenticate"] += f', resource_metadata="{location}"'
 
 
 def _shows(headers: Mapping[str, str]) -> bool:
