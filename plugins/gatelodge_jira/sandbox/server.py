@@ -93,7 +93,7 @@ async def sandbox(
     site, faults, record = Site(story, now), Faults(), Record()
     people = None if credentials is None else dict(credentials)
     door = Door(site, flavour == "cloud", people, DEMO_USER.name, faults, record, check)
-    runner = web.AppRunner(_application(door, flavour), access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(_application(door, flavour), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
