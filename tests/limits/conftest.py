@@ -12,6 +12,8 @@ from gatelodge.limiter.memory import MemoryBuckets
 from gatelodge.limiter.redis import RedisBuckets
 from gatelodge.storage.redis import connect
 
+from ..policed import own_valkey as own_valkey
+
 
 class Store(Protocol):
     """What every store of buckets can do."""

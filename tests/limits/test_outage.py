@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-from uuid import uuid4
+from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
@@ -19,23 +17,11 @@ from gatelodge.middleware.rate_limits import RateLimitsPlugin
 from gatelodge.storage.breaker import TIMEOUT, RedisGone
 from gatelodge.storage.redis import connect
 
-from ..policed import Plain, Post, a_tool, policed
+from ..policed import Plain, Post, a_tool, pid, policed
 
 READ_TOOL = a_tool(arguments=Plain)
 WRITE_TOOL = a_tool("demo.write", annotations=WRITE, arguments=Plain)
 DESTROY_TOOL = a_tool("demo.destroy", annotations=OVERWRITE, arguments=Plain)
-
-
-@pytest.fixture
-def own_valkey(short_folder: Path) -> Iterator[ValkeyServer]:
-    """A Valkey that the test may do anything to."""
-    folder = short_folder / uuid4().hex[:8]
-    folder.mkdir(mode=0o700)
-    server = ValkeyServer(port=0, data_dir=folder, unix_socket_path=folder / "socket")
-    server.start()
-    yield server
-    if server.is_running():
-        server.stop()
 
 
 @pytest.fixture
@@ -47,24 +33,8 @@ async def post(own_valkey: ValkeyServer) -> AsyncIterator[Post]:
     await client.aclose()
 
 
-def pid(server: ValkeyServer) -> int:
-    with server.client() as client:
-        return int(client.info("server")["process_id"])
-
-
 async def outcomes(post: Post, *tools: CompiledTool) -> list[str]:
     return [(await post.call(tool)).outcome for tool in tools]
-
-
-async def until_back(post: Post) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                await post.plugin.check()
-            except RedisGone:
-                await asyncio.sleep(0.05)
-            else:
-                return
 
 
 async def test_without_redis_reads_have_local_limits_and_destructive_tools_are_closed(
@@ -88,7 +58,7 @@ async def test_a_redis_that_comes_back_is_used_again(post: Post, own_valkey: Val
     own_valkey.stop()
     assert await outcomes(post, READ_TOOL, DESTROY_TOOL) == ["ok", "disabled"]
     own_valkey.start()
-    await until_back(post)
+    await post.until_redis_is_back()
     assert await outcomes(post, DESTROY_TOOL) == ["ok"]
     assert (await post.plugin.check()).startswith("in Redis")
 
@@ -106,7 +76,7 @@ async def test_a_frozen_redis_holds_up_one_call_at_most(post: Post, own_valkey: 
         assert post.plugin.limiter.outages == 1
     finally:
         os.kill(number, signal.SIGCONT)
-    await until_back(post)
+    await post.until_redis_is_back()
     assert await outcomes(post, DESTROY_TOOL) == ["ok"]
 
 

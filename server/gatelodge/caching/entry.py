@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from typing import Any
 
 import msgspec
@@ -16,6 +17,9 @@ _BLOCKS: dict[str, type[Any]] = {
     kind.__name__: kind for kind in (content.Text, content.Image, content.Audio, content.ResourceLink)
 }
 """What can be read back: msgspec does not tell the two kinds of contents of an `Embedded` block apart."""
+
+
+_ESCAPED_QUOTE = re.compile(r'\\+"')
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
@@ -70,7 +74,12 @@ def encode(result: Result, *, made: float, took: float, ttl: float, limit: int) 
     blocks = [(type(block).__name__, msgspec.Raw(encode_json(block))) for block in result.content]
     entry = Entry(msgspec.Raw(encode_json(result.structured)), blocks, dict(result.meta), made, took, ttl)
     data = encode_json(entry)
-    return None if len(data) > limit or SECRET_TEXT.search(data.decode()) else data
+    return None if len(data) > limit or _has_secret(data) else data
+
+
+def _has_secret(data: bytes) -> bool:
+    """JSON may stand inside a string of JSON, so quotes are looked at as if nothing escaped them."""
+    return SECRET_TEXT.search(_ESCAPED_QUOTE.sub('"', data.decode())) is not None
 
 
 def _truncated(structured: Any) -> bool:
