@@ -1,0 +1,109 @@
+"""Over every door with HTTP headers the limits look the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from marshmallow import Schema
+from mcp import Client
+
+from gatelodge import Tool, hookimpl
+from gatelodge.testing import Gatelodge, OpenGatelodge
+
+from ..policed import answer
+
+STATELESS = "2026-07-28"
+SESSION = "2025-11-25"
+META = {
+    "io.modelcontextprotocol/protocolVersion": STATELESS,
+    "io.modelcontextprotocol/clientCapabilities": {},
+    "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+}
+ACCEPT = {"Accept": "application/json, text/event-stream"}
+
+
+class NoArguments(Schema):
+    pass
+
+
+class DemoPlugin:
+    @hookimpl
+    def gatelodge_tools(self) -> Sequence[Tool]:
+        tool = Tool(name="demo.read", title="Read", description="Reads.", input=NoArguments, handler=answer)
+        return (tool,)
+
+
+async def rest(gate: Gatelodge) -> tuple[int, Mapping[str, str], Any]:
+    async with gate.session.post(f"{gate.url}/tools/invoke", json={"name": "demo.read"}) as reply:
+        return reply.status, reply.headers, (await reply.json()).get("error")
+
+
+async def stateless(gate: Gatelodge) -> tuple[int, Mapping[str, str], Any]:
+    headers = {"MCP-Protocol-Version": STATELESS, "Mcp-Method": "tools/call", "Mcp-Name": "demo.read"}
+    return await call_over_mcp(gate, {"_meta": META}, headers)
+
+
+async def in_session(gate: Gatelodge) -> tuple[int, Mapping[str, str], Any]:
+    """In a session of its own."""
+    params = {"protocolVersion": SESSION, "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    body = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}
+    async with gate.session.post(f"{gate.url}/mcp", json=body, headers=ACCEPT) as reply:
+        session_id = reply.headers["Mcp-Session-Id"]
+    return await call_over_mcp(gate, {}, {"MCP-Protocol-Version": SESSION, "Mcp-Session-Id": session_id})
+
+
+async def call_over_mcp(
+    gate: Gatelodge, params: Mapping[str, Any], headers: Mapping[str, str]
+) -> tuple[int, Mapping[str, str], Any]:
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "demo.read", **params}}
+    async with gate.session.post(f"{gate.url}/mcp", json=body, headers={**ACCEPT, **headers}) as reply:
+        result = (await reply.json())["result"]
+        error = json.loads(result["content"][0]["text"])["error"] if result.get("isError") else None
+        return reply.status, reply.headers, error
+
+
+@pytest.mark.parametrize(
+    ("door", "status"), [(rest, 429), (stateless, 200), (in_session, 200)], ids=["rest", "stateless", "session"]
+)
+async def test_limits_look_the_same_over_every_door(open_gatelodge: OpenGatelodge, door: Any, status: int) -> None:
+    """Headers on what passes and what does not; a refusal is a 429, or over MCP a result that the model can read."""
+    gate = await open_gatelodge(("demo", DemoPlugin), GATELODGE_RATE_LIMIT_USER="2/day")
+    replies = [await door(gate) for _ in range(3)]
+    assert [reply[0] for reply in replies] == [200, 200, status]
+    assert {headers["RateLimit-Policy"] for _, headers, _ in replies} == {'"user-day";q=2;w=86400'}
+    assert [headers["RateLimit"][:14] for _, headers, _ in replies] == [f'"user-day";r={left}' for left in (1, 0, 0)]
+    _, headers, error = replies[-1]
+    assert (error["code"], error["details"]["policy"]) == ("rate_limited", "user-day")
+    assert int(headers["Retry-After"]) >= error["retry_after"] > 40_000
+    assert [error for _, _, error in replies[:2]] == [None, None]
+
+
+async def test_health_tells_of_limits_and_cache(open_gatelodge: OpenGatelodge, valkey: str) -> None:
+    """Each with where it keeps things and what it has counted."""
+    gate = await open_gatelodge(("demo", DemoPlugin), REDIS_URL=valkey)
+    for _ in range(2):
+        await gate.call("demo.read")
+    async with gate.session.get(f"{gate.url}/health/ready") as reply:
+        checks = {check["name"]: check for check in (await reply.json())["checks"]}
+    assert checks["rate_limits"]["detail"] == "in Redis; allowed 2"
+    assert checks["cache"]["detail"] == "in Redis; hits 1, misses 1"
+    assert checks["concurrency"]["detail"] == "0 running, 0 refused"
+
+
+async def test_what_is_kept_says_how_old_it_is(open_gatelodge: OpenGatelodge) -> None:
+    """The `Age` header, over MCP too."""
+    gate = await open_gatelodge(("demo", DemoPlugin))
+    replies = [await door(gate) for door in (rest, rest, stateless)]
+    assert ["Age" in headers for _, headers, _ in replies] == [False, True, True]
+
+
+async def test_official_client_survives_a_refusal(open_gatelodge: OpenGatelodge) -> None:
+    """It shows the model what it may do about it."""
+    gate = await open_gatelodge(("demo", DemoPlugin), GATELODGE_RATE_LIMIT_USER="1/day")
+    async with Client(f"{gate.url}/mcp") as client:
+        first, second = [await client.call_tool("demo.read", {}) for _ in range(2)]
+    assert (first.is_error, second.is_error) == (False, True)
+    assert '"rate_limited"' in second.content[0].text
