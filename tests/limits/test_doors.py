@@ -107,3 +107,12 @@ async def test_official_client_survives_a_refusal(open_gatelodge: OpenGatelodge)
         first, second = [await client.call_tool("demo.read", {}) for _ in range(2)]
     assert (first.is_error, second.is_error) == (False, True)
     assert '"rate_limited"' in second.content[0].text
+
+
+async def test_arguments_may_not_nest_without_end(open_gatelodge: OpenGatelodge) -> None:
+    """Over REST as over MCP a value that is too deep is refused before anything walks it."""
+    gate = await open_gatelodge(("demo", DemoPlugin))
+    body = '{"name": "demo.read", "arguments": {"a": ' + "[" * 200 + "]" * 200 + "}}"
+    async with gate.session.post(f"{gate.url}/tools/invoke", data=body) as reply:
+        assert reply.status == 400
+        assert (await reply.json())["error"]["message"] == "The body nests deeper than 64 levels."

@@ -61,7 +61,7 @@ def parse(body: bytes) -> Message | list[Message]:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(PARSE_ERROR, f"The body is not valid JSON: {error}") from None
-    if _deeper_than(value, MAX_DEPTH):
+    if too_deep(value):
         raise ProtocolError(INVALID_REQUEST, f"The message nests deeper than {MAX_DEPTH} levels")
     if isinstance(value, list):
         if not value:
@@ -120,9 +120,10 @@ def _kind(value: Any) -> str:
     return names.get(type(value), "null")
 
 
-def _deeper_than(value: Any, limit: int) -> bool:
+def too_deep(value: Any) -> bool:
+    """Whether a JSON value nests deeper than `MAX_DEPTH` levels."""
     level = [value]
-    for _ in range(limit):
+    for _ in range(MAX_DEPTH):
         level = [inner for outer in level if isinstance(outer, dict | list) for inner in _members(outer)]
         if not level:
             return False

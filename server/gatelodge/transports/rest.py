@@ -12,6 +12,7 @@ from ..contract import JSON, Result, Route, RouteRequest, SilentChannel
 from ..dispatch import CompiledTool
 from ..errors import ErrorCode, ToolError, describe
 from ..protocol import render
+from ..protocol.jsonrpc import MAX_DEPTH, too_deep
 from ..protocol.methods import Protocol
 from ..protocol.peer import Line, Peer, PeerChannel, Send
 from ..protocol.revisions import LATEST_SESSION, REVISIONS
@@ -111,9 +112,12 @@ def definition(compiled: CompiledTool) -> dict[str, Any]:
 async def read_json(request: web.Request) -> JSON:
     """The body as JSON. Raises `validation_error`."""
     try:
-        return msgspec.json.decode(await request.read())
+        body = msgspec.json.decode(await request.read())
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ToolError(ErrorCode.VALIDATION_ERROR, f"The body is not valid JSON: {error}") from None
+    if too_deep(body):
+        raise ToolError(ErrorCode.VALIDATION_ERROR, f"The body nests deeper than {MAX_DEPTH} levels.")
+    return body
 
 
 async def _named_call(request: web.Request) -> tuple[str, Mapping[str, Any]]:
