@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import inspect
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -39,12 +40,13 @@ from gatelodge.storage.postgres import create_pool
 class Upstream:
     """A real HTTP server that counts: each POST is an effect, which a GET finds by its name.
 
-    `mode` makes the POST `refuse` (400, no effect), `fail` (500 after the effect), `cut` (effect, then no reply) or `hold`
-    (effect, then a reply once `released` is set).
+    `mode` makes the POST `refuse` (400, no effect), `fail` (500 after the effect), `cut` (effect, then no reply) or
+    `hold` (effect, then a reply once `released` is set). `reached` is set by the first effect.
     """
 
     def __init__(self) -> None:
         self.effects: list[str] = []
+        self.reached = asyncio.Event()
         self.released = asyncio.Event()
         self.url = ""
 
@@ -68,6 +70,7 @@ class Upstream:
         if body["mode"] == "refuse":
             return web.json_response({}, status=400)
         self.effects.append(body["name"])
+        self.reached.set()
         if body["mode"] == "cut" and request.transport is not None:
             request.transport.close()
         if body["mode"] == "hold":
@@ -214,8 +217,16 @@ class Gate:
 
     async def flushed(self) -> None:
         """Until every row is written."""
-        while self.writer.depth:
-            await asyncio.sleep(0.005)
+        await until(lambda: not self.writer.depth)
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Until something holds that gives no sign when it does; the condition may be a coroutine function."""
+    while True:
+        holds = condition()
+        if await holds if inspect.isawaitable(holds) else holds:
+            return
+        await asyncio.sleep(0.02)
 
 
 async def rows(dsn: str, tenant: UUID = LOCAL_TENANT) -> list[asyncpg.Record]:

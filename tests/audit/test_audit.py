@@ -67,8 +67,7 @@ async def test_a_write_leaves_an_intent_and_an_outcome(gate: Gate, database: str
 async def test_the_intent_is_there_before_the_effect(gate: Gate, upstream: Upstream, database: str) -> None:
     """When the tool is at work its intent row is committed already."""
     call = asyncio.create_task(gate.add("a", mode="hold"))
-    while not upstream.effects:
-        await asyncio.sleep(0.005)
+    await upstream.reached.wait()
     assert [row["kind"] for row in await rows(database)] == ["intent"]
     upstream.released.set()
     await call
@@ -175,7 +174,9 @@ async def test_no_row_holds_a_secret(gate: Gate, database: str, superuser: str, 
     connection = await asyncpg.connect(superuser)
     try:
         assert await connection.fetchval("SELECT count(*) FROM audit_logs") == 4
-        held = await connection.fetchval("SELECT count(*) FROM audit_logs r WHERE r::text LIKE '%' || $1 || '%'", CANARY)
+        held = await connection.fetchval(
+            "SELECT count(*) FROM audit_logs r WHERE r::text LIKE '%' || $1 || '%'", CANARY
+        )
     finally:
         await connection.close()
     assert held == 0
@@ -212,9 +213,10 @@ async def test_replicas_write_one_chain(database: str, upstream: Upstream) -> No
 
 HARM = {
     "edited": "UPDATE audit_logs SET outcome = 'forged' WHERE seq = 3",
-    "edited json": "UPDATE audit_logs SET arguments = '{\"name\": \"2\"}' WHERE seq = 3",
+    "edited json": 'UPDATE audit_logs SET arguments = \'{"name": "2"}\' WHERE seq = 3',
     "removed": "DELETE FROM audit_logs WHERE seq = 3",
-    "reordered": "UPDATE audit_logs SET seq = -seq WHERE seq IN (3, 4); UPDATE audit_logs SET seq = 7 + seq WHERE seq < 0",
+    "reordered": "UPDATE audit_logs SET seq = -seq WHERE seq IN (3, 4); "
+    "UPDATE audit_logs SET seq = seq + 7 WHERE seq < 0",
     "truncated": "DELETE FROM audit_logs WHERE seq >= 3",
     "truncated to nothing": "DELETE FROM audit_logs",
 }
@@ -273,5 +275,3 @@ async def test_the_recorder_can_only_add(database: str) -> None:
             assert await connection.fetchval(query, right) is has
     finally:
         await connection.close()
-
-

@@ -38,7 +38,7 @@ def check(rows: list[Row], end: Head | None, anchors: dict[int, bytes], start: H
 
 
 class Chain(RuleBasedStateMachine):
-    """A chain that grows under a clock that jumps, is anchored and pruned; every kind of harm is tried at every step."""
+    """A chain that grows under a jumping clock, is anchored and pruned; every kind of harm is tried at every step."""
 
     @initialize(length=st.integers(1, 6))
     def begin(self, length: int) -> None:

@@ -1,7 +1,7 @@
 """A server process to be killed: `python -m tests.idempotency.replica DSN UPSTREAM STEP CALLS`.
 
-Makes CALLS calls at once under one key, each again and again until it is settled; STEP is their request id. Prints a line
-when it begins, a line when it has come to STEP, where it stays, and otherwise the outcomes as JSON.
+Makes CALLS calls at once under one key, each again and again until it is settled; STEP is their request id. Prints a
+line when it begins, a line when it has come to STEP, where it stays, and otherwise the outcomes as JSON.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import pytest
 
 from gatelodge import Result
 
-from ..governed import Gate, Upstream, told
+from ..governed import Gate, Upstream, told, until
 
 
 def code(result: Result) -> str:
@@ -95,8 +95,7 @@ async def test_a_deadline_leaves_the_outcome_to_the_tool(gate: Gate, upstream: U
 async def test_a_running_call_is_waited_for_then_refused(gate: Gate, upstream: Upstream) -> None:
     """A retry waits a little, then is told to come back; once the first has ended it gets the first's result."""
     first = asyncio.create_task(gate.add("a", "k", mode="hold"))
-    while not upstream.effects:
-        await asyncio.sleep(0.01)
+    await upstream.reached.wait()
     early = await gate.add("a", "k", mode="hold")
     assert early.error is not None
     assert (code(early), early.error.status) == ("conflict", 409)
@@ -111,14 +110,16 @@ async def test_a_running_call_is_waited_for_then_refused(gate: Gate, upstream: U
 async def test_a_client_that_goes_away_does_not_stop_a_write(gate: Gate, upstream: Upstream, database: str) -> None:
     """The call goes on to its outcome row, and the retry finds its result."""
     call = asyncio.create_task(gate.add("a", "k", mode="hold"))
-    while not upstream.effects:
-        await asyncio.sleep(0.01)
+    await upstream.reached.wait()
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
     upstream.released.set()
-    while ("outcome", "ok") not in await told(gate, database):
-        await asyncio.sleep(0.01)
+
+    async def recorded() -> bool:
+        return ("outcome", "ok") in await told(gate, database)
+
+    await until(recorded)
     assert (await gate.add("a", "k", mode="hold")).structured == {"number": 1}
     assert upstream.effects == ["a"]
 
@@ -128,8 +129,7 @@ async def test_leases_are_renewed_while_a_call_runs(database: str, upstream: Ups
     settings = {"GATELODGE_IDEMPOTENCY_LEASE": "0.3", "GATELODGE_IDEMPOTENCY_WAIT": "0"}
     async with Gate(database, upstream.url, **settings).open() as gate:
         first = asyncio.create_task(gate.add("a", "k", mode="hold"))
-        while not upstream.effects:
-            await asyncio.sleep(0.01)
+        await upstream.reached.wait()
         await asyncio.sleep(1.2)
         assert code(await gate.add("a", "k", mode="hold")) == "conflict"
         upstream.released.set()
@@ -139,8 +139,7 @@ async def test_leases_are_renewed_while_a_call_runs(database: str, upstream: Ups
 async def test_a_late_finisher_is_fenced(database: str, gate: Gate, upstream: Upstream) -> None:
     """Whose key was taken over may not settle it: it answers unknown, and the row of the new holder stands."""
     first = asyncio.create_task(gate.call("counter.blind", {"name": "a", "mode": "hold"}, "k"))
-    while not upstream.effects:
-        await asyncio.sleep(0.01)
+    await upstream.reached.wait()
     connection = await asyncpg.connect(database)
     try:
         await connection.execute("UPDATE idempotency_keys SET lease_until = now() - interval '1 second'")

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from ..errors import ErrorCode, ToolError
-from ..storage.postgres import CONNECTION_ERRORS
 from .batch import Batch, Job, Step
 from .record import Record
 
@@ -33,7 +32,6 @@ LINGER = 0.02
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds between tries while Postgres fails."""
 RETRY_AFTER = 5.0
-FAILURES = (*CONNECTION_ERRORS, TimeoutError)
 RECORDER = "SET ROLE gatelodge_recorder; SET lock_timeout = '5s'"
 
 
@@ -137,7 +135,7 @@ class Writer:
                 await self._write_next()
             except asyncpg.DataError as error:
                 self._isolate(error)
-            except FAILURES as error:
+            except Exception as error:  # a lost connection takes many forms; the writer may not end by any of them
                 self._fail(error)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from ..idempotency.store import Held, Key, Opening, look, take_over
 from ..idempotency.stored import unpack
 from ..settings import Environment, setting
 from ..storage import Storage
+from ..storage.postgres import CONNECTION_ERRORS
 from .intent import has_effect
 
 if TYPE_CHECKING:
@@ -124,7 +125,8 @@ class IdempotencyPlugin:
         """How a running call ended. Raises `conflict` when it takes longer than we wait."""
         pause = FIRST_POLL
         while True:
-            held = (await look(self._open[0], [key])).get(key)
+            with _known():
+                held = (await look(self._open[0], [key])).get(key)
             if held is None or held.state != "claimed" or held.lapsed:
                 return held
             if asyncio.get_running_loop().time() >= until:
@@ -136,7 +138,8 @@ class IdempotencyPlugin:
     async def _resolve(self, call: Call, claim: KeyClaim, held: Held) -> Result | None:
         """Let the tool look for the effect of a call nobody finished; None when another caller is at it already."""
         pool, leases = self._open
-        claim.opening.fence = await take_over(pool, claim.opening.key, held.fence, self._settings.lease)
+        with _known():
+            claim.opening.fence = await take_over(pool, claim.opening.key, held.fence, self._settings.lease)
         if claim.opening.fence is None:
             return None
         leases.keep(claim)
@@ -155,6 +158,15 @@ class IdempotencyPlugin:
         if self._pool is None or self._leases is None:
             raise StartupError("plugin_broken", "the idempotency store is not open")
         return self._pool, self._leases
+
+
+@contextmanager
+def _known() -> Iterator[None]:
+    """Without Postgres nobody knows what a key says, so the call may not happen."""
+    try:
+        yield
+    except (*CONNECTION_ERRORS, TimeoutError):
+        raise entry().journal.writer.refusal() from None
 
 
 _FIELD = {"fields": {"idempotency_key": ["Used with other arguments."]}}
