@@ -37,8 +37,17 @@ class PluginGate:
         key: str | None = None,
     ) -> Result:
         """What comes back of the tool, error or not; `key` is an idempotency key."""
+        return await self._dispatch(self._call(name, arguments, tenant, timeout, key))
+
+    async def reconcile(self, name: str, arguments: Mapping[str, Any], *, key: str) -> Result | None:
+        """What the tool finds of an earlier call with this idempotency key."""
         tool = self._tools[name]
-        call = Call(
+        assert tool.tool.reconcile is not None
+        return await tool.tool.reconcile(self._call(name, tool.load(arguments), LOCAL_TENANT, 30.0, key))
+
+    def _call(self, name: str, arguments: Mapping[str, Any], tenant: UUID, timeout: float, key: str | None) -> Call:
+        tool = self._tools[name]
+        return Call(
             kind="tool",
             name=name,
             target=tool,
@@ -51,7 +60,6 @@ class PluginGate:
             read_only=tool.tool.annotations.read_only,
             idempotency_key=key,
         )
-        return await self._dispatch(call)
 
     async def answer(self, name: str, *, tenant: UUID = LOCAL_TENANT, **arguments: Any) -> dict[str, Any]:
         """The structured result; an error is raised."""

@@ -82,9 +82,14 @@ class JiraAPI(ABC):
     async def comments(self, key: str, limit: int) -> dict[str, Any]:
         """The newest comments of an issue."""
         reply: dict[str, Any] = await self.get(
-            "issue", key, "comment", orderBy="-created", maxResults=str(limit), startAt="0"
+            "issue", key, "comment", orderBy="-created", maxResults=str(limit), startAt="0", expand="properties"
         )
         return reply
+
+    async def property(self, key: str, name: str) -> Any:
+        """The entity property of an issue, None where there is none."""
+        found = await self.get("issue", key, fields="summary", properties=name)
+        return (found.get("properties") or {}).get(name)
 
     async def editable_fields(self, key: str) -> dict[str, Any]:
         reply = await self.get("issue", key, "editmeta")

@@ -116,7 +116,9 @@ class Plugins:
 
     def leave_out(self, plugin: Plugin, reason: BaseException) -> None:
         """Take a plugin and all it registered out of the catalogue, or stop the start when it is a policy plugin."""
-        if plugin.is_policy or isinstance(reason, StartupError):
+        if isinstance(reason, StartupError):
+            raise reason
+        if plugin.is_policy:
             raise StartupError("plugin_broken", f"{plugin}: {reason}") from reason
         catalogue = self.catalogue
         catalogue.plugins.pop(plugin.name, None)

@@ -1,13 +1,14 @@
 """JSON Schema 2020-12 out of marshmallow, and the two checks built from it at start-up: arguments in, results out.
 
-apispec's converter does most of it; `_mend` corrects what it gets wrong. Arguments are accepted only when the JSON Schema and
-marshmallow both accept them, so a client that validates by the schema is never surprised.
+apispec's converter does most of it; `_mend` corrects what it gets wrong. Arguments are accepted only when the JSON Schema
+and marshmallow both accept them, so a client that validates by the schema is never surprised.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from typing import Any
 
 import jsonschema_rs
@@ -109,7 +110,7 @@ class _Converter:
             members = [self._field(member) for member in item.tuple_fields]
             derived = {"type": "array", "prefixItems": members, "minItems": len(members), "maxItems": len(members)}
         elif isinstance(item, fields.List):
-            derived = {**self._simple(item), "type": "array", "items": self._field(item.inner)}
+            derived = {**self._simple(_without_members(item)), "type": "array", "items": self._field(item.inner)}
         elif isinstance(item, fields.Dict):
             values = self._field(item.value_field) if item.value_field else True
             derived = {**self._simple(item), "type": "object", "additionalProperties": values}
@@ -139,6 +140,13 @@ class _Converter:
         for key in (*UNWANTED, "description", "title", "examples", "items", "additionalProperties", "default"):
             derived.pop(key, None)
         return _mend(derived, item)
+
+
+def _without_members(item: fields.List[Any]) -> fields.List[Any]:
+    """The list alone: apispec would follow its members by itself, and a recursive schema without end."""
+    alone = copy(item)
+    alone.inner = fields.Raw()
+    return alone
 
 
 def _mend(derived: JSONObject, item: fields.Field[Any]) -> JSONObject:

@@ -205,3 +205,33 @@ async def test_a_comment_needs_exactly_one_body(gate: PluginGate) -> None:
     assert "body" in (await refused(gate, "jira.add_comment", issue_key="PAY-1")).details["fields"]
     both = {"body": "a", "body_adf": {"type": "doc", "version": 1, "content": []}}
     assert "body_adf" in (await refused(gate, "jira.add_comment", issue_key="PAY-1", **both)).details["fields"]
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "match"),
+    [
+        ("jira.create_issue", {**NEW, "description": "x"}, "POST /rest/api/3/issue$"),
+        ("jira.add_comment", {"issue_key": "PAY-1", "body": "x"}, "/comment$"),
+        ("jira.link_issues", {"source": "PAY-1", "link_type": "blocks", "target": "WEB-700"}, "/issueLink$"),
+        ("jira.transition_issue", {"issue_key": "{key}", "to_status": "In Progress"}, "POST .*/transitions$"),
+        ("jira.update_issue", {"issue_key": "PAY-1", "fields": {"priority": "Low", "summary": "y"}}, "PUT "),
+    ],
+)
+async def test_an_effect_whose_answer_was_lost_is_found_again(
+    gate: PluginGate, jira: Sandbox, key: str, tool: str, arguments: dict[str, Any], match: str
+) -> None:
+    """`reconcile` finds what the call has made, by its mark or by itself, and nothing before it was made."""
+    arguments = {name: key if value == "{key}" else value for name, value in arguments.items()}
+    assert await gate.reconcile(tool, arguments, key="k-1") is None
+    tries = 2 if match == "PUT " else 1  # a PUT is idempotent: HTTP lets the client send it again on a new connection
+    jira.drop_next(match=match, after=True, times=tries)
+    lost = await gate.call(tool, arguments, key="k-1")
+    assert lost.error is not None
+    assert lost.error.code is ErrorCode.NETWORK_ERROR
+    found = await gate.reconcile(tool, arguments, key="k-1")
+    assert found is not None
+    assert found.structured["issue_key"]
+    writes = [
+        request for request in jira.requests if request.method in ("POST", "PUT") and "search" not in request.path
+    ]
+    assert len(writes) == tries

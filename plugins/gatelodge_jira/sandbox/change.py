@@ -40,7 +40,9 @@ class Desk:
         self._complete(values, kind)
         values = {**dict.fromkeys(KEPT), "priority": "Medium", **values}
         values["reporter"] = values["reporter"] or self.user
+        properties = _properties(body)
         issue = self.site.create(project, values, self.user)
+        issue.properties.update(properties)
         self._say(issue, said)
         return issue
 
@@ -71,7 +73,7 @@ class Desk:
 
     def comment(self, issue: Issue, body: JSON) -> Comment:
         said = self._said(body)
-        return self.site.comment(issue, said.body, self.user, said.visibility)
+        return self.site.comment(issue, said.body, self.user, said.visibility, _properties(body))
 
     def link(self, body: JSON) -> None:
         """`inwardIssue` does to `outwardIssue` what the outward phrase says. A comment goes to the inward issue."""
@@ -203,3 +205,13 @@ def _link_type(given: Any) -> LinkType:
         ):
             return kind
     raise Refusal(404, f"No issue link type with name '{asked.get('name', asked.get('id'))}' found.")
+
+
+def _properties(body: JSON) -> dict[str, Any]:
+    """The entity properties that what is made shall have, by key."""
+    given = body.get("properties") or []
+    if not isinstance(given, list) or not all(
+        isinstance(one, dict) and isinstance(one.get("key"), str) for one in given
+    ):
+        raise Refusal(400, "The 'properties' must be a list of keys and values.")
+    return {one["key"]: one.get("value") for one in given}

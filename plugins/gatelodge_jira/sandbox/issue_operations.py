@@ -21,7 +21,11 @@ def create(ask: Ask) -> Reply:
 
 
 def get(ask: Ask) -> Reply:
-    return Reply(200, _expanded(ask, ask.issue, view.chosen(ask.words("fields")), ask.words("expand")))
+    shown = _expanded(ask, ask.issue, view.chosen(ask.words("fields")), ask.words("expand"))
+    if asked := ask.words("properties"):
+        kept = ask.issue.properties
+        shown["properties"] = {key: kept[key] for key in kept if key in asked or "*all" in asked}
+    return Reply(200, shown)
 
 
 def edit(ask: Ask) -> Reply:
@@ -62,7 +66,8 @@ def transition(ask: Ask) -> Reply:
 def comments(ask: Ask) -> Reply:
     start, most = ask.number("startAt", 0), min(ask.number("maxResults", 50), 5000)
     newest = ask.query.get("orderBy") == "-created"
-    return Reply(200, view.comments(ask.face, ask.issue, start, most, newest_first=newest))
+    properties = "properties" in ask.words("expand")
+    return Reply(200, view.comments(ask.face, ask.issue, start, most, newest_first=newest, properties=properties))
 
 
 def comment(ask: Ask) -> Reply:

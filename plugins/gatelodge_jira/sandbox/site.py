@@ -22,6 +22,7 @@ class Comment:
     body: Body
     at: datetime
     visibility: Mapping[str, Any] | None = None
+    properties: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,7 @@ class Issue:
     values: dict[str, Any]
     comments: list[Comment] = field(default_factory=list)
     history: list[Change] = field(default_factory=list)
+    properties: dict[str, Any] = field(default_factory=dict)
 
     @property
     def status(self) -> str:
@@ -116,8 +118,22 @@ class Site:
         if changed := tuple(items):
             issue.history.append(Change(id=self.next_id(), author=author, at=self.touch(issue), items=changed))
 
-    def comment(self, issue: Issue, body: Body, author: str, visibility: Mapping[str, Any] | None = None) -> Comment:
-        comment = Comment(id=self.next_id(), author=author, body=body, at=self.touch(issue), visibility=visibility)
+    def comment(
+        self,
+        issue: Issue,
+        body: Body,
+        author: str,
+        visibility: Mapping[str, Any] | None = None,
+        properties: Mapping[str, Any] | None = None,
+    ) -> Comment:
+        comment = Comment(
+            id=self.next_id(),
+            author=author,
+            body=body,
+            at=self.touch(issue),
+            visibility=visibility,
+            properties=properties or {},
+        )
         issue.comments.append(comment)
         return comment
 

@@ -84,7 +84,7 @@ def _link_head(face: Face, shown: Link) -> JSON:
     return {"id": id, "self": face.link(f"issueLink/{id}"), "type": wire.link_type(face, shown.type)}
 
 
-def comment(face: Face, on: Issue, shown: Comment) -> JSON:
+def comment(face: Face, on: Issue, shown: Comment, *, properties: bool = False) -> JSON:
     author = wire.person(face, shown.author)
     told: JSON = {
         "self": face.link(f"issue/{on.id}/comment/{shown.id}"),
@@ -97,12 +97,16 @@ def comment(face: Face, on: Issue, shown: Comment) -> JSON:
     }
     if face.cloud:
         told["jsdPublic"] = True
+    if properties:
+        told["properties"] = [{"key": key, "value": value} for key, value in shown.properties.items()]
     return told if shown.visibility is None else {**told, "visibility": dict(shown.visibility)}
 
 
-def comments(face: Face, on: Issue, start: int, most: int, *, newest_first: bool = False) -> JSON:
+def comments(
+    face: Face, on: Issue, start: int, most: int, *, newest_first: bool = False, properties: bool = False
+) -> JSON:
     said = on.comments[::-1] if newest_first else on.comments
-    shown = [comment(face, on, one) for one in said[start : start + most]]
+    shown = [comment(face, on, one, properties=properties) for one in said[start : start + most]]
     return {"startAt": start, "maxResults": most, "total": len(said), "comments": shown}
 
 

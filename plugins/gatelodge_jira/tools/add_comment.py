@@ -9,11 +9,12 @@ from marshmallow import Schema, fields, validate, validates_schema
 
 from gatelodge import WRITE, Call, Result, Tool
 
+from ..api import PAGE
 from ..client import Request
 from ..documents import to_markdown
 from ..instances import Finder, project_of
 from .shapes import Write, Written, adf, issue_key, markdown, one_of
-from .writing import mark, preview, written
+from .writing import mark, marked, preview, written
 
 
 class Visibility(Schema):
@@ -54,6 +55,7 @@ def tool(instances: Finder) -> Tool:
         output=Commented,
         handler=partial(add_comment, instances),
         annotations=WRITE,
+        reconcile=partial(reconcile, instances),
     )
 
 
@@ -72,3 +74,13 @@ async def add_comment(instances: Finder, call: Call) -> Result:
     created = await api.client.send(request)
     after = {"comment": to_markdown(body["body"])}
     return written(api, key, after=after, comment_id=str(created["id"]))
+
+
+async def reconcile(instances: Finder, call: Call) -> Result | None:
+    """The comment with the call's mark, among the newest."""
+    key = call.arguments["issue_key"]
+    api = await instances.find(call, project_of(key))
+    for comment in (await api.comments(key, PAGE))["comments"]:
+        if marked(comment.get("properties") or [], call):
+            return written(api, key, comment_id=str(comment["id"]))
+    return None

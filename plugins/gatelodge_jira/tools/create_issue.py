@@ -10,15 +10,17 @@ from marshmallow import fields, validate, validates_schema
 
 from gatelodge import WRITE, Call, Result, Tool, ToolError
 
-from ..api import JiraAPI
+from ..api import PAGE, JiraAPI
 from ..client import Request
 from ..failure import invalid
 from ..instances import Finder
 from ..issue import shorten
 from ..values import Encoded, encode_fields
 from .shapes import PROJECT_KEY, Write, Written, adf, field_values, markdown, one_of
-from .writing import about_arguments, mark, preview, written
+from .writing import about_arguments, issue_is_marked, mark, preview, written
 
+PAGES = 5
+"""How far back the search for an issue of unknown outcome goes."""
 OWN_ARGUMENTS = {
     "project": "project_key",
     "issuetype": "issue_type",
@@ -69,6 +71,7 @@ def tool(instances: Finder) -> Tool:
         output=Created,
         handler=partial(create_issue, instances),
         annotations=WRITE,
+        reconcile=partial(reconcile, instances),
     )
 
 
@@ -89,6 +92,23 @@ async def create_issue(instances: Finder, call: Call) -> Result:
         raise about_arguments(error, more.arguments | OWN_ARGUMENTS) from None
     after = {name: shorten(value) for name, value in values.items()}
     return written(api, created["key"], after=after, issue_id=str(created["id"]))
+
+
+async def reconcile(instances: Finder, call: Call) -> Result | None:
+    """The issue with the call's mark, among the newest of the project with its summary."""
+    given = call.arguments
+    api = await instances.find(call, given["project_key"])
+    jql = f'project = "{given["project_key"]}" AND created >= -2d ORDER BY created DESC'
+    start: str | int | None = None
+    for _ in range(PAGES):
+        page = await api.search(jql, ["summary"], PAGE, start)
+        for issue in page.issues:
+            if issue["fields"]["summary"] == given["summary"] and await issue_is_marked(api, issue["key"], call):
+                return written(api, issue["key"], issue_id=str(issue["id"]))
+        start = page.next
+        if start is None:
+            break
+    return None
 
 
 async def _values(api: JiraAPI, given: Mapping[str, Any]) -> dict[str, Any]:

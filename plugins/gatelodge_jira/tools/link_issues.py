@@ -52,6 +52,7 @@ def tool(instances: Finder) -> Tool:
         output=Linked,
         handler=partial(link_issues, instances),
         annotations=WRITE,
+        reconcile=partial(reconcile, instances),
     )
 
 
@@ -62,7 +63,7 @@ async def link_issues(instances: Finder, call: Call) -> Result:
         raise invalid("target", "An issue cannot be linked to itself.")
     api = await instances.find(call, project_of(source))
     kind, forward = _kind(await api.link_types(), given["link_type"])
-    sentence = f"{source} {kind['outward' if forward else 'inward']} {target}"
+    sentence = _sentence(kind, source, target, forward)
     existing = await _existing(api, kind, source, target, forward)
     request = Request(
         "POST", api.path("issueLink"), body=_body(api, kind, source, target, forward, given.get("comment"))
@@ -75,6 +76,22 @@ async def link_issues(instances: Finder, call: Call) -> Result:
     await api.client.send(request)
     link = await _existing(api, kind, source, target, forward)
     return written(api, source, after={"link": sentence}, link_id=link, sentence=sentence, existed=False)
+
+
+async def reconcile(instances: Finder, call: Call) -> Result | None:
+    """The link itself: where it is, it has been made."""
+    given = call.arguments
+    source, target = given["source"], given["target"]
+    api = await instances.find(call, project_of(source))
+    kind, forward = _kind(await api.link_types(), given["link_type"])
+    link = await _existing(api, kind, source, target, forward)
+    if link is None:
+        return None
+    return written(api, source, link_id=link, sentence=_sentence(kind, source, target, forward), existed=False)
+
+
+def _sentence(kind: Mapping[str, Any], source: str, target: str, forward: bool) -> str:
+    return f"{source} {kind['outward' if forward else 'inward']} {target}"
 
 
 def _kind(types: list[dict[str, Any]], wanted: str) -> tuple[dict[str, Any], bool]:

@@ -52,6 +52,7 @@ def tool(instances: Finder) -> Tool:
         output=Moved,
         handler=partial(transition_issue, instances),
         annotations=WRITE,
+        reconcile=partial(reconcile, instances),
     )
 
 
@@ -78,6 +79,18 @@ async def transition_issue(instances: Finder, call: Call) -> Result:
         raise about_arguments(error, {"comment": "comment"}) from None
     after = {"status": to, **{name: shorten(value) for name, value in values.items()}}
     return written(api, key, before={"status": status}, after=after, **more)
+
+
+async def reconcile(instances: Finder, call: Call) -> Result | None:
+    """The issue is in the wanted status, and its history says since when and by which way."""
+    key = call.arguments["issue_key"]
+    api = await instances.find(call, project_of(key))
+    status = (await api.issue(key, ["status"]))["fields"]["status"]["name"]
+    if status.casefold() != call.arguments["to_status"].casefold():
+        return None
+    moves = [item for change in await api.changelog(key) for item in change["items"] if item["field"] == "status"]
+    before = moves[-1].get("fromString") if moves else None
+    return written(api, key, from_status=before or status, to_status=status, transition_id="")
 
 
 def _chosen(transitions: list[dict[str, Any]], wanted: str, status: str) -> dict[str, Any]:

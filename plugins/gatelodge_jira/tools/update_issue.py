@@ -48,6 +48,7 @@ def tool(instances: Finder) -> Tool:
         output=Updated,
         handler=partial(update_issue, instances),
         annotations=OVERWRITE,
+        reconcile=partial(reconcile, instances),
     )
 
 
@@ -71,3 +72,14 @@ async def update_issue(instances: Finder, call: Call) -> Result:
     before = {name: shorten(old.get(name)) for name in new.values}
     after = {name: shorten(value) for name, value in new.values.items()}
     return written(api, key, before=before, after=after, updated=list(new.values))
+
+
+async def reconcile(instances: Finder, call: Call) -> Result | None:
+    """Every field holds what the call would have set."""
+    key = call.arguments["issue_key"]
+    api = await instances.find(call, project_of(key))
+    new = (await encode_fields(api, call.arguments["fields"])).values
+    held = (await api.issue(key, list(new)))["fields"]
+    if any(shorten(held.get(name)) != shorten(value) for name, value in new.items()):
+        return None
+    return written(api, key, updated=list(new))

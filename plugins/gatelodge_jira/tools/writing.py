@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gatelodge import Call, ErrorCode, Result, ToolError
@@ -30,7 +30,20 @@ def mark(call: Call) -> list[dict[str, Any]]:
     """Entity properties that name the call, for what is made under an idempotency key."""
     if call.idempotency_key is None:
         return []
-    return [{"key": PROPERTY, "value": {"call": call_digest(call)}}]
+    return [{"key": PROPERTY, "value": _mark(call)}]
+
+
+def marked(properties: Iterable[Mapping[str, Any]], call: Call) -> bool:
+    """Whether entity properties say that this call has made what has them."""
+    return any(item.get("key") == PROPERTY and item.get("value") == _mark(call) for item in properties)
+
+
+async def issue_is_marked(api: JiraAPI, issue_key: str, call: Call) -> bool:
+    return bool(await api.property(issue_key, PROPERTY) == _mark(call))
+
+
+def _mark(call: Call) -> dict[str, str]:
+    return {"call": call_digest(call)}
 
 
 def call_digest(call: Call) -> str:
