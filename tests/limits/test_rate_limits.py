@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from uuid import UUID
 
@@ -173,6 +174,21 @@ async def test_redis_holds_no_name(valkey: str) -> None:
     assert (len(keys), len(tags)) == (12, 2)
     assert not re.search(f"canary|192.0|{who.tenant}|alice", " ".join(keys))
     assert min(lives) > 0
+
+
+async def test_replicas_share_one_limit(valkey: str) -> None:
+    """Calls at two servers at once get together what one would have given."""
+    one, two = connect(valkey), connect(valkey)
+    variables = {"GATELODGE_RATE_LIMIT_USER": "30/day"}
+    async with (
+        policed(RateLimitsPlugin(), variables, one) as here,
+        policed(RateLimitsPlugin(), variables, two) as there,
+    ):
+        calls = [post.call(a_tool()) for post in (here, there) for _ in range(40)]
+        results = await asyncio.gather(*calls)
+    assert sum(result.outcome == "ok" for result in results) == 30
+    await one.aclose()
+    await two.aclose()
 
 
 async def test_a_destructive_tool_is_counted_like_any_other_while_redis_is_there(valkey: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .quota import Quota
 
@@ -46,16 +47,14 @@ class Policy:
         return min(cost, self.burst) * self.emission
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
+class Bucket(NamedTuple):
     """What one policy holds for one subject, under its key in the store."""
 
     key: str
     policy: Policy
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(NamedTuple):
     """How a bucket stands after the decision: its arrival time, and for how many microseconds it refuses this call."""
 
     policy: Policy
@@ -100,13 +99,15 @@ def decide(now: int, arrivals: Sequence[int], buckets: Sequence[Bucket], cost: i
 
     `arrivals` are what the store holds, 0 for nothing. `gcra.lua` is the same in Redis, and both answer to one test.
     """
+    weighed = [_weigh(now, at, bucket.policy, cost) for at, bucket in zip(arrivals, buckets, strict=True)]
+    allowed = not any(wait and not policy.shadow for policy, _, _, wait in weighed)
+    levels = [Level(policy, after if allowed and not wait else before, wait) for policy, before, after, wait in weighed]
+    return Verdict(now, allowed, tuple(levels))
+
+
+def _weigh(now: int, at: int, policy: Policy, cost: int) -> tuple[Policy, int, int, int]:
+    """The arrival time before and after the cost is taken, and the wait until there is enough."""
     # A time further ahead than a whole burst can only come of a clock that was set back, or a quota that was lowered.
-    held = [min(max(at, now), now + bucket.policy.capacity) for at, bucket in zip(arrivals, buckets, strict=True)]
-    taken = [at + bucket.policy.increment(cost) for at, bucket in zip(held, buckets, strict=True)]
-    waits = [max(0, at - now - bucket.policy.capacity) for at, bucket in zip(taken, buckets, strict=True)]
-    allowed = not any(wait and not bucket.policy.shadow for wait, bucket in zip(waits, buckets, strict=True))
-    levels = tuple(
-        Level(bucket.policy, after if allowed and not wait else before, wait)
-        for bucket, before, after, wait in zip(buckets, held, taken, waits, strict=True)
-    )
-    return Verdict(now, allowed, levels)
+    before = min(max(at, now), now + policy.capacity)
+    after = before + policy.increment(cost)
+    return policy, before, after, max(0, after - now - policy.capacity)

@@ -36,19 +36,20 @@ class MemoryBuckets:
         verdict = decide(now, [held.get(bucket.key, 0) for bucket in buckets], buckets, cost)
         if not verdict.allowed:
             return verdict
-        if not self._room(now, sum(bucket.key not in held for bucket in buckets)):
+        if len(held) + len(buckets) > self._limit and not self._room(now, buckets):
             return _crowded(verdict)
         for bucket, level in zip(buckets, verdict.levels, strict=True):
             if level.arrival > now:
                 held[bucket.key] = level.arrival
         return verdict
 
-    def _room(self, now: int, wanted: int) -> bool:
-        """Whether that many buckets fit, after full ones were dropped where they do not."""
-        if len(self._arrivals) + wanted > self._limit and now >= self._sweep_at:
+    def _room(self, now: int, buckets: Sequence[Bucket]) -> bool:
+        """Whether the buckets that are new fit, after full ones were dropped."""
+        if now >= self._sweep_at:
             self._sweep_at = now + SWEEP_INTERVAL
             for key in [key for key, arrival in self._arrivals.items() if arrival <= now]:
                 del self._arrivals[key]
+        wanted = sum(bucket.key not in self._arrivals for bucket in buckets)
         return len(self._arrivals) + wanted <= self._limit
 
 
