@@ -12,7 +12,7 @@ from aiohttp import web
 from marshmallow import fields, validate
 
 from . import __version__
-from .contract import Authenticator, Credentials
+from .contract import Authenticator, Credentials, Middleware, Phase
 from .dispatch import CompiledTool, Dispatch, compile_tool
 from .errors import StartupError
 from .identity.addresses import is_loopback
@@ -20,6 +20,9 @@ from .identity.metadata import ProtectedResource
 from .identity.revocations import Revocations
 from .notices import Notices
 from .plugins import Catalogue, Plugins
+from .processes.certificates import Certificates, certificates
+from .processes.draining import Draining
+from .processes.settings import ProcessSettings
 from .protocol.methods import Protocol
 from .settings import CommaSeparated, Environment, setting
 from .signing import SecretSettings
@@ -29,7 +32,7 @@ from .switches import Switches
 from .switches.core import core_switches, follow_log_level
 from .switches.store import live_switches
 from .toolset import Toolset
-from .transports.gate import GatePolicy, Network, add_metadata, gate
+from .transports.gate import GatePolicy, Network, gate, set_up
 from .transports.health import Health
 from .transports.rest import Rest
 from .transports.sessions import Sessions
@@ -110,6 +113,9 @@ class Server:
     hub: Toolset
     listeners: tuple[Listener, ...]
     protocol: Callable[[Toolset], Protocol]
+    processes: ProcessSettings
+    draining: Draining
+    certificates: Certificates | None
 
 
 @asynccontextmanager
@@ -123,12 +129,13 @@ async def open_server(
     """
     environment = Environment(variables)
     settings = environment.read(ServerSettings)
+    processes = environment.read(ProcessSettings)
     storage_settings = environment.read(StorageSettings)
     secret = environment.read(SecretSettings).current
     core = core_switches(environment)
     plugins = Plugins()
     plugins.load(extra_plugins)
-    ports = {name: environment.read(_port_settings(name, plugins.port(name))) for name in plugins.catalogue.plugins}
+    ports = plugin_ports(plugins, environment)
     catalogue = plugins.configure(environment)
     compiled = _compile(plugins)
     async with AsyncExitStack() as stack:
@@ -138,7 +145,8 @@ async def open_server(
         notices = Notices()
         await _enter_lifespans(stack, plugins, storage, notices)
         compiled = {name: tool for name, tool in compiled.items() if name in catalogue.tools}
-        dispatch = Dispatch(catalogue.middleware)
+        draining = Draining()
+        dispatch = Dispatch([Middleware("draining", Phase.TRACE, draining.count), *catalogue.middleware])
         policy = _gate_policy(settings, catalogue, compiled, storage.switches)
         _refuse_unsafe_bind(settings, catalogue)
 
@@ -156,10 +164,11 @@ async def open_server(
             )
 
         hub = toolset("hub", catalogue.plugins)
-        alone = [(name, ports[name].port) for name in catalogue.plugins if ports[name].port is not None]
+        alone = [(name, port) for name, port in ports.items() if name in catalogue.plugins]
         sets = [(hub, settings.port), *((toolset(name, [name]), port) for name, port in alone)]
         listeners = tuple(
-            Listener(s.name, port, s, _application(protocol(s), settings, policy, catalogue)) for s, port in sets
+            Listener(s.name, port, s, _application(protocol(s), settings, policy, catalogue, draining))
+            for s, port in sets
         )
         yield Server(
             settings=settings,
@@ -169,20 +178,32 @@ async def open_server(
             hub=hub,
             listeners=listeners,
             protocol=protocol,
+            processes=processes,
+            draining=draining,
+            certificates=certificates(processes),
         )
 
 
+def plugin_ports(plugins: Plugins, environment: Environment) -> dict[str, int]:
+    """The port of each plugin that has a listener of its own."""
+    found = {name: environment.read(_port_settings(name, plugins.port(name))) for name in plugins.catalogue.plugins}
+    return {name: settings.port for name, settings in found.items() if settings.port is not None}
+
+
 def _application(
-    protocol: Protocol, settings: ServerSettings, policy: GatePolicy, catalogue: Catalogue
+    protocol: Protocol, settings: ServerSettings, policy: GatePolicy, catalogue: Catalogue, draining: Draining
 ) -> web.Application:
     app = web.Application(middlewares=[gate(policy)], client_max_size=settings.max_body)
     app[STREAMS] = set()
     app.on_shutdown.append(end_streams)
-    add_metadata(app, policy)
+    set_up(app, policy)
     StreamableHTTP(protocol, Sessions()).add_to(app)
     LegacySSE(protocol).add_to(app)
     Rest(protocol.toolset, protocol).add_to(app)
-    Health(protocol.toolset.name, __version__, catalogue.health, catalogue.broken, policy.switches).add_to(app)
+    health = Health(protocol.toolset.name, __version__, catalogue.health, catalogue.broken, policy.switches)
+    health.add_to(app)
+    draining.readiness.append(health)
+    app.on_response_prepare.append(draining.close_connection)
     return app
 
 

@@ -101,7 +101,7 @@ class StartupError(Exception):
     """The server cannot start; the message is one line an operator can act on, `code` is stable.
 
     Codes: `setting_invalid setting_unknown plugin_conflict plugin_unknown_hook plugin_broken port_taken storage
-    unsafe_bind migration template_invalid`.
+    unsafe_bind unauthorized migration template_invalid`.
     """
 
     def __init__(self, code: str, message: str) -> None:

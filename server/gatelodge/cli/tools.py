@@ -14,7 +14,7 @@ import msgspec
 from ..application import open_server
 from ..errors import ToolError, describe
 from ..toolset import Origin
-from ..transports.gate import identify
+from ..transports.gate import identify_pipe
 
 
 @click.group()
@@ -57,8 +57,7 @@ async def _list(as_json: bool) -> None:
 
 async def _call(name: str, arguments: dict[str, Any]) -> int:
     async with open_server(os.environ) as server:
-        policy = server.policy
-        origin = Origin(principal=await identify(policy.authenticators, policy.pipe), door="cli")
+        origin = Origin(principal=await identify_pipe(server.policy), door="cli")
         try:
             result = await server.hub.call_tool(name, arguments, origin)
         except ToolError as error:

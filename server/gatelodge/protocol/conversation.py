@@ -50,7 +50,7 @@ class Conversation:
             return {}
         stateless = stateless_revision(message)
         if stateless is not None:
-            peer = stateless_peer(message, stateless, self.principal, self.door, request_id, line)
+            peer = stateless_peer(message, stateless, line.principal or self.principal, self.door, request_id, line)
             return await self.protocol.answer(message, peer)
         if self.revision is None:
             if message.method == "server/discover":
@@ -74,7 +74,7 @@ class Conversation:
     def _peer(self, revision: Revision, request_id: str, line: Line) -> Peer:
         return Peer(
             revision=revision,
-            principal=self.principal,
+            principal=line.principal or self.principal,
             door=self.door,
             request_id=request_id,
             line=line,

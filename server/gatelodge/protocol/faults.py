@@ -7,7 +7,14 @@ from collections.abc import Awaitable
 from ..contract import Result
 from ..errors import ErrorCode, ToolError, describe
 from ..questions import CannotAsk
-from .jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, MISSING_CAPABILITY, RESOURCE_NOT_FOUND, ProtocolError
+from .jsonrpc import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    MISSING_CAPABILITY,
+    RESOURCE_NOT_FOUND,
+    ProtocolError,
+)
 from .peer import Peer
 from .revisions import Revision
 
@@ -30,6 +37,8 @@ def fault(error: ToolError, peer: Peer) -> ProtocolError:
         return ProtocolError(MISSING_CAPABILITY, error.message, data=data, status=400)
     if "uri" in error.details:
         data |= {"uri": error.details["uri"]}
+    if _lacks_scopes(error):
+        return ProtocolError(INVALID_REQUEST, error.message, data=data, status=error.status)
     code = INTERNAL_ERROR if error.code is ErrorCode.INTERNAL else INVALID_PARAMS
     if error.code is ErrorCode.NOT_FOUND and "uri" in error.details and not peer.revision.stateless:
         code = RESOURCE_NOT_FOUND
@@ -37,8 +46,15 @@ def fault(error: ToolError, peer: Peer) -> ProtocolError:
 
 
 def is_fault(error: ToolError, revision: Revision) -> bool:
-    """Failures of a tool that are no results: a client that cannot be asked, and, before 2025-11-25, wrong arguments."""
+    """Failures of a tool that are no results: a client that cannot be asked, a token that is not good for this tool, so
+    that its client may get another one, and, before 2025-11-25, wrong arguments."""
     if isinstance(error, CannotAsk):
         return revision.stateless
+    if _lacks_scopes(error):
+        return True
     wrong_input = error.code is ErrorCode.VALIDATION_ERROR and "fields" in error.details
     return wrong_input and not revision.input_errors_in_result
+
+
+def _lacks_scopes(error: ToolError) -> bool:
+    return error.code is ErrorCode.FORBIDDEN and "missing_scopes" in error.details

@@ -39,13 +39,15 @@ NO_HEADERS = CallHeaders()
 class Line:
     """What a door offers for one message. `send` sends a message related to it; `hang_up` ends the connection, not the call.
 
-    `reply_headers` takes what belongs into the headers of the reply, where the door has such.
+    `reply_headers` takes what belongs into the headers of the reply, where the door has such. `principal` is who sent
+    this message, where a door asks that of each one: a new token may have other scopes than the session began with.
     """
 
     send: Send = unheard
     hang_up: HangUp | None = None
     headers: CallHeaders = NO_HEADERS
     reply_headers: dict[str, str] | None = None
+    principal: Principal | None = None
 
 
 NO_LINE = Line()

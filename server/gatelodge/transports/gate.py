@@ -5,6 +5,7 @@ Source: MCP "Security & Endpoint" (Origin validation against DNS rebinding), RFC
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ import msgspec
 from aiohttp import web
 
 from ..contract import Authenticator, Credentials, Event, Principal, Recorder
-from ..errors import ErrorCode, ToolError, describe
+from ..errors import ErrorCode, StartupError, ToolError, describe
 from ..identity.metadata import WELL_KNOWN, ProtectedResource, challenge
 from ..identity.revocations import Revocations
 from ..protocol.jsonrpc import INVALID_REQUEST, ProtocolError, error_response
@@ -32,6 +33,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PRINCIPAL = web.RequestKey("principal", Principal)
 REQUEST_ID = web.RequestKey("request_id", str)
+HANDLING: web.RequestKey[asyncio.Task[Any] | None] = web.RequestKey("handling", asyncio.Task)
+REVOCATIONS = web.AppKey("revocations", Revocations)
 
 HEALTH_PATHS = frozenset({"/", "/health", "/health/ready", "/health/mcp"})
 """Paths that answer without authentication, and say nothing that needs it."""
@@ -71,6 +74,7 @@ def gate(policy: GatePolicy) -> Any:
 
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         request[REQUEST_ID] = request_id = uuid4().hex
+        request[HANDLING] = asyncio.current_task()
         try:
             _check_host(request, policy)
             _check_origin(request, policy)
@@ -103,8 +107,27 @@ async def identify(authenticators: Sequence[Authenticator], credentials: Credent
     raise ToolError(ErrorCode.UNAUTHORIZED, message)
 
 
-def add_metadata(app: web.Application, policy: GatePolicy) -> None:
-    """The public documents of RFC 9728, one for each path a client may take for the resource."""
+async def identify_pipe(policy: GatePolicy) -> Principal:
+    """Who is on the other end of a pipe. Raises `StartupError` that says how to show a key."""
+    try:
+        return await identify(policy.authenticators, policy.pipe)
+    except ToolError as error:
+        hint = "set GATELODGE_STDIO_TOKEN to a key or token (gatelodge keys create makes one)"
+        raise StartupError("unauthorized", f"{error.message} Please {hint}.") from None
+
+
+def end_when_revoked(request: web.Request) -> None:
+    """End the request as if its client had left, once its caller's key or token is not good any more."""
+    handling = request[HANDLING]  # request.task would be the connection's, which outlives the request
+    assert handling is not None
+    watching = asyncio.create_task(request.app[REVOCATIONS].wait(request[PRINCIPAL]))
+    watching.add_done_callback(lambda done: None if done.cancelled() else handling.cancel())
+    handling.add_done_callback(lambda _: watching.cancel())
+
+
+def set_up(app: web.Application, policy: GatePolicy) -> None:
+    """What streams need of the policy, and the public documents of RFC 9728: one for each path of the resource."""
+    app[REVOCATIONS] = policy.revocations
     if policy.resource is not None:
         for path in RESOURCES:
             app.router.add_get(WELL_KNOWN + path, _metadata(policy.resource, path, policy))

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from ..contract import Principal
 from ..notices import Notice
 from ..protocol.conversation import Conversation
 from ..protocol.jsonrpc import INVALID_REQUEST, ProtocolError, parse
@@ -36,7 +37,9 @@ class Pipe:
                 telling.cancel()
                 await asyncio.gather(telling, *self._running.stop(), return_exceptions=True)
 
-    async def receive(self, body: bytes, request_id: str, headers: CallHeaders = NO_HEADERS) -> None:
+    async def receive(
+        self, body: bytes, request_id: str, headers: CallHeaders = NO_HEADERS, principal: Principal | None = None
+    ) -> None:
         """Take one message. Requests run side by side; `initialize` is answered before the next message is read.
 
         Raises `ProtocolError` for what is no message, and for an id that is in use.
@@ -44,7 +47,7 @@ class Pipe:
         message = parse(body)
         if isinstance(message, list):
             raise ProtocolError(INVALID_REQUEST, "JSON-RPC batches are not part of this protocol revision")
-        line = Line(send=self._send, headers=headers)
+        line = Line(send=self._send, headers=headers, principal=principal)
         if message.method is None or message.id is None:
             self._running.hear(message)
         elif message.method == "initialize":

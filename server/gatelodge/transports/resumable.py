@@ -75,7 +75,8 @@ class EventStream:
             await self._changed.wait()
         if self.ended and self._retry is None and (len(self._kept) == 1 or not streams):
             self._delivered = self._last
-            return json_response(msgspec.Raw(self._kept[-1][1].encode()), headers=self.headers)
+            status = 403 if "WWW-Authenticate" in self.headers else 200  # only a 403 makes a client get a better token
+            return json_response(msgspec.Raw(self._kept[-1][1].encode()), status=status, headers=self.headers)
         if self.ended and not self._kept:
             return web.Response(status=202)
         return await self.serve(request, 0)

@@ -52,5 +52,6 @@ class LegacySSE:
         pipe = self._pipes.get(request.query.get("session_id", ""))
         if pipe is None or pipe.principal.identity != request[PRINCIPAL].identity:
             raise ProtocolError(INVALID_REQUEST, "session_id: no stream with this id is open", status=404)
-        await pipe.receive(await request.read(), request[REQUEST_ID], call_headers(request))
+        headers, principal = call_headers(request), request[PRINCIPAL]
+        await pipe.receive(await request.read(), request[REQUEST_ID], headers, principal)
         return web.Response(status=202, text="Accepted")

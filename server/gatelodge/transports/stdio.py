@@ -10,10 +10,11 @@ from uuid import uuid4
 
 import msgspec
 
+from ..errors import ToolError, describe
 from ..protocol.conversation import Conversation
-from ..protocol.jsonrpc import INVALID_REQUEST, ProtocolError, error_response
+from ..protocol.jsonrpc import INVALID_REQUEST, ProtocolError, RequestId, error_response, parse
 from ..protocol.methods import Protocol
-from .gate import GatePolicy, identify
+from .gate import GatePolicy, identify, identify_pipe
 from .pipe import Pipe
 
 MAX_LINE = 1024 * 1024
@@ -29,7 +30,7 @@ class Stdio:
 
     async def serve(self, reader: asyncio.StreamReader) -> None:
         """Answer requests as they come, several at a time; at the end of input the running ones are cancelled."""
-        principal = await identify(self._policy.authenticators, self._policy.pipe)
+        principal = await identify_pipe(self._policy)
         pipe = Pipe(Conversation(self._protocol, principal, "stdio"), self._send)
         async with pipe.opened():
             while line := await self._line(reader):
@@ -60,8 +61,15 @@ class Stdio:
                 return
 
     async def _receive(self, line: bytes, pipe: Pipe) -> None:
+        request_id = uuid4().hex
         try:
-            await pipe.receive(line, uuid4().hex)
+            await identify(
+                self._policy.authenticators, self._policy.pipe
+            )  # a key may be revoked since the last message
+            await pipe.receive(line, request_id)
+        except ToolError as error:
+            fault = ProtocolError(INVALID_REQUEST, error.message, data=describe(error, request_id), id=_id(line))
+            await self._send(error_response(fault, null_id=True))
         except ProtocolError as error:
             await self._send(error_response(error, null_id=True))
 
@@ -77,3 +85,12 @@ async def standard_input() -> asyncio.StreamReader:
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     return reader
+
+
+def _id(line: bytes) -> RequestId | None:
+    """The id of a message that is refused, for its client to know which."""
+    try:
+        message = parse(line)
+    except ProtocolError as error:
+        return error.id
+    return None if isinstance(message, list) else message.id

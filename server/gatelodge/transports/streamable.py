@@ -120,6 +120,7 @@ class StreamableHTTP:
             send=stream.send if accepts_stream(request) else unheard,
             hang_up=stream.hang_up,
             headers=call_headers(request),
+            principal=request[PRINCIPAL],
             reply_headers=stream.headers,
         )
         session.running.start(message, request[REQUEST_ID], line, stream.finish)
@@ -140,7 +141,7 @@ class StreamableHTTP:
         if message.method is None or message.id is None:
             session.running.hear(message)
             return None
-        line = Line(headers=call_headers(request))
+        line = Line(headers=call_headers(request), principal=request[PRINCIPAL])
         try:
             answer = await session.conversation.answer(message, request[REQUEST_ID], line)
         except ProtocolError as error:

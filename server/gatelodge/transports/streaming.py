@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
-from .gate import json_response
+from .gate import end_when_revoked, json_response
 
 STREAMS = web.AppKey("streams", set[EventSourceResponse])
 EVENT_STREAM = "text/event-stream"
@@ -21,6 +21,7 @@ async def open_stream(request: web.Request, headers: Mapping[str, str] | None = 
     stream = EventSourceResponse(headers=headers, allow_all_methods=True)
     await stream.prepare(request)
     request.app[STREAMS].add(stream)
+    end_when_revoked(request)
     return stream
 
 
