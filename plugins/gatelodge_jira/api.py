@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -57,6 +57,10 @@ class JiraAPI(ABC):
     @abstractmethod
     async def changelog(self, key: str) -> list[dict[str, Any]]:
         """The newest histories of an issue, oldest first, `PAGE` at most."""
+
+    @abstractmethod
+    async def histories(self, issues: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+        """The whole history of each of a page of issues, by key, oldest first."""
 
     # --- what is the same --------------------------------------------------------------------------------------
 
@@ -121,6 +125,10 @@ class JiraAPI(ABC):
 
         return list(await self._metadata.get(("types", project), ask))
 
+    async def status_categories(self) -> dict[str, str]:
+        """The category (`new`, `indeterminate`, `done`) of each status, by its name."""
+        return {item["name"]: item["statusCategory"]["key"] for item in await self.get("status")}
+
     async def check(self) -> str:
         """Who we are there, for the operator."""
         me = await self.get("myself")
@@ -157,6 +165,22 @@ class Cloud(JiraAPI):
         rest = await self.get("issue", key, "changelog", maxResults=str(PAGE), startAt=str(first["total"] - PAGE))
         return list(rest["values"])
 
+    async def histories(self, issues: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+        """By bulk, which answers by id."""
+        if not issues:
+            return {}
+        names = {str(issue["id"]): issue["key"] for issue in issues}
+        found: dict[str, list[dict[str, Any]]] = {}
+        body: dict[str, Any] = {"issueIdsOrKeys": list(names), "fieldIds": ["status"], "maxResults": 1000}
+        while True:
+            path = self.path("changelog", "bulkfetch")
+            reply = await self.client.send(Request("POST", path, body=body, safe=True))
+            for log in reply["issueChangeLogs"]:
+                found.setdefault(names[str(log["issueId"])], []).extend(log["changeHistories"])
+            if "nextPageToken" not in reply:
+                return found
+            body = {**body, "nextPageToken": reply["nextPageToken"]}
+
 
 class DataCenter(JiraAPI):
     """REST v2: text is wiki markup, users have names, a search pages by offset and counts."""
@@ -185,6 +209,15 @@ class DataCenter(JiraAPI):
         issue = await self.issue(key, ["key"], ["changelog"])
         histories: list[dict[str, Any]] = issue["changelog"]["histories"]
         return sorted(histories, key=lambda item: item["created"])[-PAGE:]
+
+    async def histories(self, issues: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+        """By a search that carries the changelog of each issue."""
+        if not issues:
+            return {}
+        keys = ", ".join(issue["key"] for issue in issues)
+        body = {"jql": f"key in ({keys})", "fields": ["key"], "expand": ["changelog"], "maxResults": len(issues)}
+        reply = await self.client.send(Request("POST", self.path("search"), body=body, safe=True))
+        return {issue["key"]: list(issue["changelog"]["histories"]) for issue in reply["issues"]}
 
 
 async def open_api(client: Client) -> JiraAPI:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
@@ -13,14 +13,17 @@ import click
 
 from gatelodge import LOCAL_TENANT, Environment, SecretSettings, ToolError
 from gatelodge.storage.opening import StorageSettings, open_dsn
-from gatelodge.storage.postgres import connect
+from gatelodge.storage.postgres import connect, create_pool
 
 from .addresses import refuse_private
 from .api import open_api
 from .client import Client
 from .credentials import Vault
 from .instance import Instance
-from .settings import CLOUD_API, basic
+from .instances import Instances
+from .settings import CLOUD_API, JiraSettings, basic
+from .sync import Synced
+from .sync import sync as fill_tables
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -40,6 +43,15 @@ ON CONFLICT (tenant_id, id) DO NOTHING RETURNING id
 @click.group()
 def jira() -> None:
     """Jira instances and the analytics tables."""
+
+
+@jira.command()
+@tenant_option
+@click.option("--project", "projects", multiple=True, help="Only this project; may be given several times.")
+def sync(tenant: UUID, projects: tuple[str, ...]) -> None:
+    """Fill the analytics tables from all Jira instances of a tenant, in place of what they hold."""
+    synced = _run_with_pool(tenant, projects)
+    click.echo(f"read {synced.issues} issues, {synced.transitions} transitions; counted {synced.days} days")
 
 
 @jira.group()
@@ -96,6 +108,26 @@ def remove(name: str, tenant: UUID) -> None:
     if done == "DELETE 0":
         raise click.ClickException(f"there is no instance {name}")
     click.echo(f"removed {name}")
+
+
+def _run_with_pool(tenant: UUID, projects: tuple[str, ...]) -> Synced:
+    async def with_pool() -> Synced:
+        environment = Environment(os.environ)
+        vault = Vault(environment.read(SecretSettings).keys)
+        async with AsyncExitStack() as stack:
+            pool = await create_pool(await stack.enter_async_context(open_dsn(environment.read(StorageSettings))))
+            stack.push_async_callback(pool.close)
+            known = Instances(pool, vault, environment.read(JiraSettings).instance())
+            stack.push_async_callback(known.close)
+            apis = [await known.api(item) for item in (await known.of(tenant)).values()]
+            if not apis:
+                raise click.ClickException("this tenant has no Jira; set JIRA_URL or add an instance")
+            return await fill_tables(pool, tenant, apis, projects)
+
+    try:
+        return asyncio.run(with_pool())
+    except ToolError as error:
+        raise click.ClickException(error.message) from None
 
 
 async def _add(connection: Connection[Any], vault: Vault, tenant: UUID, instance: Instance) -> str:

@@ -85,5 +85,4 @@ async def _pool(database: str) -> AsyncIterator[asyncpg.Pool]:
 
 @pytest.fixture(scope="session")
 def node_packages() -> Path:
-    """The folder whose node_modules hold the official TypeScript client."""
     return installed(PACKAGE)

