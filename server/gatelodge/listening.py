@@ -2,37 +2,76 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from socket import socket
 
 from aiohttp import web
 
 from .application import Listener, Server
 from .errors import StartupError
 
-SHUTDOWN_TIMEOUT = 10.0
-"""Seconds that running requests get to finish."""
+CANCEL_TIMEOUT = 2.0
+"""Seconds, twice, that requests get which outlasted the drain: to finish, and to clean up once they are cancelled."""
 
 
 @asynccontextmanager
-async def listening(server: Server) -> AsyncIterator[dict[str, str]]:
-    """The base URL of each listener, by its name. Raises `StartupError` for a port that is taken."""
-    async with AsyncExitStack() as stack:
-        host = server.settings.host
-        yield {listener.name: await _bind(stack, listener, host) for listener in server.listeners}
+async def listening(server: Server, inherited: Mapping[str, socket] | None = None) -> AsyncIterator[dict[str, str]]:
+    """The base URL of each listener, by its name; at the end calls under way are answered, within the drain's bound.
 
-
-async def _bind(stack: AsyncExitStack, listener: Listener, host: str) -> str:
-    runner = web.AppRunner(listener.app, handler_cancellation=True, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
+    `inherited` are sockets that listen already, by the name of their listener. Raises `StartupError` for a port that is
+    taken.
+    """
+    runners: list[web.AppRunner] = []
     try:
-        await web.TCPSite(runner, host, listener.port).start()
+        urls = {}
+        for listener in server.listeners:
+            runners.append(await _runner(server, listener))
+            urls[listener.name] = await _bind(server, listener, runners[-1], (inherited or {}).get(listener.name))
+        yield urls
+    finally:
+        await _close(server, runners)
+
+
+async def _runner(server: Server, listener: Listener) -> web.AppRunner:
+    runner = web.AppRunner(listener.app, handler_cancellation=True, access_log=None, shutdown_timeout=CANCEL_TIMEOUT)
+    await runner.setup()
+    return runner
+
+
+async def _bind(server: Server, listener: Listener, runner: web.AppRunner, inherited: socket | None) -> str:
+    host = server.settings.host
+    tls = server.certificates.context if server.certificates else None
+    site: web.BaseSite
+    if inherited is not None:
+        site = web.SockSite(runner, inherited, ssl_context=tls)
+    else:
+        site = web.TCPSite(runner, host, listener.port, ssl_context=tls)
+    try:
+        await site.start()
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            name = "MCP_PORT" if listener.name == "hub" else f"MCP_{listener.name.upper()}_PORT"
-            raise StartupError("port_taken", f"port {listener.port} is in use; set {name} to another") from None
-        raise StartupError("port_taken", f"cannot listen on {host}:{listener.port}: {error.strerror}") from None
+        raise port_taken(listener.name, host, listener.port, error) from None
+    return base_url(host, runner.addresses[0][1], tls=tls is not None)
+
+
+def base_url(host: str, port: int, *, tls: bool) -> str:
     shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{runner.addresses[0][1]}"
+    return f"{'https' if tls else 'http'}://{shown}:{port}"
+
+
+def port_taken(listener: str, host: str, port: int, error: OSError) -> StartupError:
+    """The error of a socket that could not be bound, as one line that says what to change."""
+    if error.errno == errno.EADDRINUSE:
+        name = "MCP_PORT" if listener == "hub" else f"MCP_{listener.upper()}_PORT"
+        return StartupError("port_taken", f"port {port} is in use; set {name} to another")
+    return StartupError("port_taken", f"cannot listen on {host}:{port}: {error.strerror}")
+
+
+async def _close(server: Server, runners: list[web.AppRunner]) -> None:
+    """Take no more connections, let the calls under way finish, and only then end the streams they answer on."""
+    server.draining.begin()
+    await asyncio.gather(*(site.stop() for runner in runners for site in runner.sites))
+    await server.draining.quiet(server.processes.drain_timeout)
+    await asyncio.gather(*(runner.cleanup() for runner in runners))

@@ -1,4 +1,7 @@
-"""`gatelodge serve`: bind every listener, say where, and serve until a signal."""
+"""`gatelodge serve`: bind every listener, say where, and serve until a signal.
+
+SIGTERM and SIGINT drain; a second one ends the process at once. SIGHUP reloads certificates, or replaces the workers.
+"""
 
 from __future__ import annotations
 
@@ -6,39 +9,115 @@ import asyncio
 import json
 import os
 import signal
+from collections.abc import Callable
 
 import click
 
-from ..application import Server, open_server
-from ..listening import listening
+from ..application import Server, ServerSettings, open_server
+from ..listening import CANCEL_TIMEOUT, base_url, listening
+from ..processes.inherited import Sockets, bound, taken_over
+from ..processes.settings import ProcessSettings
+from ..processes.systemd import Notifier
+from ..processes.workers import Workers
+from ..settings import Environment
+from ..storage.opening import StorageSettings
+
+FLUSH = 15.0
+"""Seconds, beyond the drain itself, that a worker may take to write its audit and close what it has open."""
 
 
 @click.command()
 @click.option("--quiet", is_flag=True, help="Print one JSON line with the addresses instead of the banner.")
-def serve(quiet: bool) -> None:
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes to serve with; GATELODGE_WORKERS by default.")
+@click.option("--inherit", multiple=True, hidden=True, help="A listening socket that this process was given.")
+def serve(quiet: bool, workers: int | None, inherit: tuple[str, ...]) -> None:
     """Serve MCP over HTTP until SIGINT or SIGTERM."""
-    asyncio.run(_serve(quiet))
+    environment = Environment(os.environ)
+    settings = environment.read(ProcessSettings)
+    count = 1 if inherit else workers or settings.workers
+    if count == 1:
+        asyncio.run(_serve(quiet, taken_over(inherit)))
+        return
+    storage = environment.read(StorageSettings)
+    settings.refuse_unshared(workers=count, database=not storage.embedded, redis=storage.redis_url is not None)
+    with bound(os.environ) as sockets:
+        asyncio.run(_supervise(quiet, sockets, count, settings))
 
 
-async def _serve(quiet: bool) -> None:
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with open_server(os.environ) as server, listening(server) as addresses:
+async def _serve(quiet: bool, inherited: Sockets) -> None:
+    notifier, stopped = Notifier(), _until_signal()
+    async with open_server(os.environ) as server, listening(server, inherited) as addresses:
+        _on(signal.SIGHUP, lambda: _reload(server, notifier))
         click.echo(json.dumps({"listening": addresses}) if quiet else _banner(server, addresses))
-        await stopped.wait()
+        async with notifier.watched():
+            notifier.ready()
+            await stopped.wait()
+            notifier.stopping()
+            server.draining.begin()
+            await asyncio.sleep(server.processes.drain_delay)
+
+
+async def _supervise(quiet: bool, sockets: Sockets, count: int, settings: ProcessSettings) -> None:
+    notifier, replace = Notifier(), asyncio.Event()
+    stopped = _until_signal()
+    _on(signal.SIGHUP, replace.set)
+    longest = settings.drain_delay + settings.drain_timeout + 2 * CANCEL_TIMEOUT + FLUSH
+    workers = Workers(sockets, count, bound=longest)
+    await workers.start()
+    addresses = _addresses(sockets, settings)
+    click.echo(json.dumps({"listening": addresses}) if quiet else _lines(addresses, f"{count} workers serve."))
+    async with notifier.watched():
+        notifier.ready()
+        await workers.keep(stopped, replace)
+        notifier.stopping()
+        await workers.stop()
+
+
+def _until_signal() -> asyncio.Event:
+    """Set by the first SIGTERM or SIGINT; the second then does what it does to any process."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        stopped.set()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    return stopped
+
+
+def _on(number: signal.Signals, action: Callable[[], None]) -> None:
+    asyncio.get_running_loop().add_signal_handler(number, action)
+
+
+def _reload(server: Server, notifier: Notifier) -> None:
+    """Take the certificate's files as they are now. Live settings need no signal: they are followed."""
+    notifier.reloading()
+    if server.certificates is not None:
+        server.certificates.reload()
+    notifier.ready()
+
+
+def _addresses(sockets: Sockets, settings: ProcessSettings) -> dict[str, str]:
+    host = Environment(os.environ).read(ServerSettings).host
+    tls = settings.certificate is not None
+    return {name: base_url(host, each.getsockname()[1], tls=tls) for name, each in sockets.items()}
 
 
 def _banner(server: Server, addresses: dict[str, str]) -> str:
-    lines = [f"{name:>8}  {url}/mcp" for name, url in addresses.items()]
-    client = {"mcpServers": {"gatelodge": {"type": "http", "url": f"{addresses['hub']}/mcp"}}}
     notes = [f"  left out: {broken.name} ({broken.reason})" for broken in server.catalogue.broken]
     identity = "Callers without credentials on this machine are the local user of the local tenant."
+    return _lines(addresses, *notes, f"{len(server.hub.tools)} tools. {identity}")
+
+
+def _lines(addresses: dict[str, str], *notes: str) -> str:
+    client = {"mcpServers": {"gatelodge": {"type": "http", "url": f"{addresses['hub']}/mcp"}}}
     parts = [
         "Gatelodge is listening:",
-        *lines,
+        *(f"{name:>8}  {url}/mcp" for name, url in addresses.items()),
         *notes,
-        f"{len(server.hub.tools)} tools. {identity}",
         "Paste into a client's configuration:",
         json.dumps(client, indent=2),
         "Stop with Ctrl+C.",

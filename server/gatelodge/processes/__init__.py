@@ -1,0 +1,1 @@
+"""A server as processes of the operating system: its start, its reload and its end."""
