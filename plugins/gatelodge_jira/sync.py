@@ -18,17 +18,8 @@ if TYPE_CHECKING:
     from asyncpg import Pool
 
 FIELDS = [
-    "summary",
-    "project",
-    "issuetype",
-    "status",
-    "priority",
-    "assignee",
-    "reporter",
-    "labels",
-    "created",
-    "updated",
-    "resolutiondate",
+    *("summary", "project", "issuetype", "status", "priority", "assignee", "reporter", "labels"),
+    *("created", "updated", "resolutiondate"),
 ]
 STORY_POINTS = ("story points", "story point estimate")
 TEAM = ("team",)
@@ -117,7 +108,7 @@ class _Reader:
         )
 
     async def transitions(self, issues: Sequence[Mapping[str, Any]]) -> list[Transition]:
-        histories = await self.api.histories([issue["key"] for issue in issues])
+        histories = await self.api.histories(issues)
         return [
             Transition(
                 instance_id=self.api.instance.id,

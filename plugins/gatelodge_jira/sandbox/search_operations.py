@@ -67,7 +67,11 @@ def old_search(ask: Ask) -> Reply:
     most = min(whole("maxResults", asked.get("maxResults", 50)), MOST_OLD)
     found = _find(ask, _parsed(_text(asked)))
     fields = words(asked.get("fields")) or ["*navigable"]
-    shown = _shown(ask, found[start : start + most], fields)
+    cut = found[start : start + most]
+    shown = _shown(ask, cut, fields)
+    if "changelog" in words(asked.get("expand")):
+        for issue, told in zip(cut, shown, strict=True):
+            told["changelog"] = view.changelog(ask.face, issue)
     page = {"expand": "schema,names", "startAt": start, "maxResults": most, "total": len(found), "issues": shown}
     return Reply(200, page | _described(fields, words(asked.get("expand"))))
 
