@@ -88,6 +88,7 @@ class EventStream:
         """
         position = self._delivered if after is None else after
         self._connection = mine = self._connection + 1
+        self._changed.set()  # an older connection sees that it is not the one any more
         response = await open_stream(request)
         try:
             if self._polling:
