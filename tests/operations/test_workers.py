@@ -1,0 +1,88 @@
+"""`gatelodge serve --workers`: refused where state is not shared, kept alive, replaced without a failed call."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from .processes import Served, command, serving
+
+UNREACHABLE = "postgresql://nobody@127.0.0.1:1/none"
+
+
+def _workers(served: Served) -> set[int]:
+    pid = served.process.pid
+    return {int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+async def _until(condition) -> None:  # type: ignore[no-untyped-def]
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.05)
+
+
+async def _call(url: str) -> int:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+        body = {"name": "jira.get_issue", "arguments": {"issue_key": "OPS-1"}}
+        async with session.post(f"{url}/tools/invoke", json=body) as reply:
+            return reply.status
+
+
+async def _call_until(url: str, stopped: asyncio.Event) -> list[int]:
+    statuses = []
+    while not stopped.is_set():
+        statuses.append(await _call(url))
+    return statuses
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [({}, "DATABASE_URL"), ({"DATABASE_URL": UNREACHABLE}, "GATELODGE_WORKERS_WITHOUT_REDIS")],
+)
+async def test_workers_that_share_nothing_are_refused(settings: dict[str, str], code: str) -> None:
+    """Several workers need one Postgres, and one Redis unless the operator accepts limits for each."""
+    status, _, said = await command("serve", "--workers", "2", **settings)
+    assert status == 2
+    assert code in said
+
+
+async def test_a_worker_that_cannot_start_ends_all() -> None:
+    """The worker's own line says why, and nothing is left running."""
+    settings = {"DATABASE_URL": UNREACHABLE, "GATELODGE_WORKERS_WITHOUT_REDIS": "true"}
+    status, out, said = await command("serve", "--workers", "2", **settings)
+    assert (status, out) == (2, "")
+    assert "Postgres at" in said
+    assert "a worker did not start" in said
+
+
+async def test_workers_are_replaced_and_kept_without_a_failed_call(database: str, valkey: str) -> None:
+    """SIGHUP replaces each worker and a killed one comes back, while calls go on; SIGTERM ends all."""
+    settings = {"DATABASE_URL": database, "REDIS_URL": valkey, "RATE_LIMIT_DEFAULT": "100000"}
+    async with serving("--workers", "2", MCP_RATE_LIMIT_ENABLED="false", **settings) as served:
+        first = _workers(served)
+        assert len(first) == 2
+        stopped = asyncio.Event()
+        calls = [asyncio.create_task(_call_until(served.url, stopped)) for _ in range(4)]
+        served.process.send_signal(signal.SIGHUP)
+        await _until(lambda: len(_workers(served)) == 2 and not _workers(served) & first)
+        stopped.set()
+        assert {status for statuses in await asyncio.gather(*calls) for status in statuses} == {200}
+        killed = _workers(served).pop()
+        os.kill(killed, signal.SIGKILL)
+        await _until(lambda: len(_workers(served)) == 2 and killed not in _workers(served))
+        left = _workers(served)
+        assert await served.stop() == 0
+    assert not any(Path(f"/proc/{pid}").exists() for pid in left)
+
+
+async def test_workers_do_not_outlive_their_parent(database: str, valkey: str) -> None:
+    """A parent that is killed takes its workers with it, and they drain as ever."""
+    async with serving("--workers", "2", DATABASE_URL=database, REDIS_URL=valkey) as served:
+        workers = _workers(served)
+        served.process.kill()
+        await _until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
