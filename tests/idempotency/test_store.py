@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -162,8 +163,8 @@ class Keys(RuleBasedStateMachine):
     @rule(delete=st.booleans())
     def grow_old(self, delete: bool) -> None:
         """Results reach the end of their time, and may be deleted or claimed over; what is not settled stays."""
-        old = "UPDATE idempotency_keys SET expires_at = now() - interval '1 second'"
-        self.run(self.connection.execute(old))
+        old = "UPDATE idempotency_keys SET expires_at = expires_at - $1, created_at = created_at - $1"
+        self.run(self.connection.execute(old, timedelta(seconds=2000)))
         if delete:
             self.run(expire(self.connection))
         self.lives = {key: life for key, life in self.lives.items() if life.result is None}
@@ -192,9 +193,7 @@ async def test_claims_in_one_batch_share_nothing_but_the_transaction(database: s
     connection = await asyncpg.connect(database)
     try:
         openings = [Opening(Key(TENANT, "t", str(n)), b"f", "r", 10.0, 10.0) for n in range(20)]
-        await Batch([Job(replace(INTENT, request_id=str(n)), step) for n, step in enumerate(openings)]).commit(
-            connection
-        )
+        await Batch([Job(INTENT, step) for step in openings]).commit(connection)
         assert len({step.fence for step in openings}) == 20
         ends = [Settlement(step.key, step.fence or 0, "done", '"x"') for step in openings[:7]]
         frees = [Settlement(step.key, step.fence or 0, "free") for step in openings[7:9]]

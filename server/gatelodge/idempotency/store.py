@@ -23,7 +23,7 @@ SELECT g.*, clock_timestamp() + $6 * interval '1 second', clock_timestamp() + $7
 FROM {KEYS}, $4::bytea[], $5::text[]) AS g (tenant_id, tool, key, fingerprint, request_id)
 ON CONFLICT (tenant_id, tool, key) DO UPDATE
 SET fingerprint = excluded.fingerprint, state = 'claimed', fence = excluded.fence, lease_until = excluded.lease_until,
-    created_at = now(), expires_at = excluded.expires_at, result = NULL, request_id = excluded.request_id
+    created_at = clock_timestamp(), expires_at = excluded.expires_at, result = NULL, request_id = excluded.request_id
 WHERE k.state = 'done' AND k.expires_at <= now()
 RETURNING tenant_id, tool, key, fence"""
 LOOK = f"""
@@ -42,8 +42,10 @@ UPDATE idempotency_keys SET state = 'claimed', fence = nextval('idempotency_fenc
 WHERE tenant_id = $1 AND tool = $2 AND key = $3 AND fence = $4
   AND (state = 'unknown' OR state = 'claimed' AND lease_until <= clock_timestamp())
 RETURNING fence"""
+# A result is kept for its time from the moment there is one.
 SETTLE = f"""
-UPDATE idempotency_keys AS k SET state = g.state, result = g.result::json
+UPDATE idempotency_keys AS k SET state = g.state, result = g.result::json,
+       expires_at = clock_timestamp() + (k.expires_at - k.created_at)
 FROM {KEYS}, $4::int8[], $5::text[], $6::text[]) AS g (tenant_id, tool, key, fence, state, result)
 WHERE {SAME} AND k.fence = g.fence RETURNING k.tenant_id, k.tool, k.key, k.fence"""
 FREE = f"""
