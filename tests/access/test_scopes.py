@@ -1,0 +1,164 @@
+"""What a list shows is what can be called."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatelodge import Principal
+from gatelodge.identity.key_store import KeyStore
+from gatelodge.middleware.access import missing_scopes, visible
+from gatelodge.storage.postgres import create_pool
+from gatelodge.testing import Gatelodge, OpenGatelodge
+
+from ..guests import TENANT, NotesPlugin
+
+
+def principal(*scopes: str, **allowed: Any) -> Principal:
+    return Principal(tenant=UUID(int=1), user="ann", method="test", scopes=frozenset(scopes), **allowed)
+
+
+@pytest.mark.parametrize(
+    ("held", "needed", "missing"),
+    [
+        ([], {"jira:read"}, {"jira:read"}),
+        (["jira:read"], {"jira:read"}, set()),
+        (["jira:read"], {"jira:write"}, {"jira:write"}),
+        (["jira:write"], {"jira:read"}, set()),
+        (["sql:write"], {"jira:read"}, {"jira:read"}),
+        (["*:read"], {"jira:read", "sql:read"}, set()),
+        (["*:read"], {"jira:write"}, {"jira:write"}),
+        (["*:write"], {"jira:read", "sql:write"}, set()),
+        (["*:write"], {"special"}, {"special"}),
+        (["admin"], {"jira:write", "special"}, set()),
+        (["tool:jira.search"], {"jira:read", "special"}, set()),
+        (["tool:jira.get_issue"], {"jira:read"}, {"jira:read"}),
+        (["tool:*"], {"jira:read"}, {"jira:read"}),
+        (["*"], {"jira:read"}, {"jira:read"}),
+        (["jira:"], {"jira:read"}, {"jira:read"}),
+        (["jira:read"], {"jira:read", "sql:read"}, {"sql:read"}),
+        ([], set(), set()),
+    ],
+)
+def test_which_scopes_are_missing(held: list[str], needed: set[str], missing: set[str]) -> None:
+    """`admin` and the tool's own scope grant all, write grants read, a star stands for every plugin."""
+    assert missing_scopes(principal(*held), "tool", "jira.search", frozenset(needed)) == missing
+
+
+def test_a_tools_scope_is_for_tools() -> None:
+    """A scope for a tool opens no resource or prompt of the same name."""
+    caller = principal("tool:x")
+    assert visible(caller, "tool", "x", frozenset({"jira:read"}))
+    assert not visible(caller, "resource", "x", frozenset({"jira:read"}))
+    assert not visible(caller, "prompt", "x", frozenset({"jira:read"}))
+
+
+def test_allow_lists_bind_an_admin_too() -> None:
+    """Lists are by kind; an empty one allows nothing, and only their absence allows all."""
+    caller = principal("admin", tools=("jira.get_*", "sql.one"), resources=(), prompts=None)
+    assert [visible(caller, "tool", name, frozenset()) for name in ("jira.get_issue", "sql.one", "sql.two")] == [
+        True,
+        True,
+        False,
+    ]
+    assert not visible(caller, "resource", "jira://issue/A-1", frozenset())
+    assert visible(caller, "prompt", "anything", frozenset())
+
+
+SCOPES = st.sampled_from(["a:read", "a:write", "b:read", "b:write", "*:read", "*:write", "admin", "tool:a.x", "x"])
+
+
+@given(held=st.frozensets(SCOPES), more=st.frozensets(SCOPES), needed=st.frozensets(SCOPES))
+def test_more_scopes_never_allow_less(held: frozenset[str], more: frozenset[str], needed: frozenset[str]) -> None:
+    """What is missing shrinks as scopes are added, and adding what is missing is enough."""
+    missing = missing_scopes(principal(*held), "tool", "a.x", needed)
+    assert missing_scopes(principal(*held, *more), "tool", "a.x", needed) <= missing <= needed
+    assert not missing_scopes(principal(*held, *missing), "tool", "a.x", needed)
+
+
+@pytest.fixture
+async def gate(open_gatelodge: OpenGatelodge) -> Gatelodge:
+    return await open_gatelodge(("notes", NotesPlugin), GATELODGE_LOCAL_USER="false")
+
+
+async def key_for(gate: Gatelodge, database: str, scopes: set[str], **allowed: Any) -> dict[str, str]:
+    """The headers of a new key that the server has heard of."""
+    pool = await create_pool(database, max_size=1)
+    created = await KeyStore(pool).create(tenant=TENANT, user="ann", scopes=frozenset(scopes), **allowed)
+    await pool.close()
+    headers = {"x-api-key": created[1]}
+    for _ in range(500):
+        async with gate.session.get(f"{gate.url}/tools", headers=headers) as reply:
+            if reply.status == 200:
+                return headers
+    raise AssertionError("the key is not known")
+
+
+async def ask(gate: Gatelodge, headers: dict[str, str], method: str, **params: Any) -> Any:
+    """The JSON-RPC response of a stateless request."""
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+    }
+    mirrored = {
+        "MCP-Protocol-Version": "2026-07-28",
+        "Mcp-Method": method,
+        "Accept": "application/json, text/event-stream",
+    }
+    if "uri" in params or "name" in params:
+        mirrored["Mcp-Name"] = params.get("uri") or params["name"]
+    message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params | {"_meta": meta}}
+    async with gate.session.post(f"{gate.url}/mcp", json=message, headers=headers | mirrored) as reply:
+        return await reply.json()
+
+
+async def test_lists_show_what_can_be_called(gate: Gatelodge, database: str) -> None:
+    """What is on a list answers and what is not is refused, for each kind; lists are private to caches."""
+    headers = await key_for(
+        gate, database, {"notes:read"}, tools=("notes.*",), resources=("notes://one/*",), prompts=("other",)
+    )
+    tools = (await ask(gate, headers, "tools/list"))["result"]
+    assert [tool["name"] for tool in tools["tools"]] == ["notes.read"]
+    assert tools["cacheScope"] == "private"
+    assert (await ask(gate, headers, "resources/list"))["result"]["resources"] == []
+    templates = (await ask(gate, headers, "resources/templates/list"))["result"]["resourceTemplates"]
+    assert [template["uriTemplate"] for template in templates] == ["notes://one/{id}"]
+    assert (await ask(gate, headers, "prompts/list"))["result"]["prompts"] == []
+    assert "result" in await ask(gate, headers, "resources/read", uri="notes://one/7")
+    for method, target in (("resources/read", {"uri": "notes://all"}), ("prompts/get", {"name": "sum_up"})):
+        assert (await ask(gate, headers, method, **target))["error"]["data"]["code"] == "forbidden"
+
+
+async def test_a_refusal_names_what_is_missing(gate: Gatelodge, database: str) -> None:
+    """The missing scopes are in the details, for a tool, a resource and a prompt alike."""
+    headers = await key_for(gate, database, {"sql:read"})
+    for method, target, scope in (
+        ("tools/call", {"name": "notes.write", "arguments": {}}, "notes:write"),
+        ("resources/read", {"uri": "notes://all"}, "notes:read"),
+        ("prompts/get", {"name": "sum_up"}, "notes:read"),
+    ):
+        data = (await ask(gate, headers, method, **target))["error"]["data"]
+        assert (data["code"], data["details"]["missing_scopes"]) == ("forbidden", [scope])
+
+
+async def test_rest_lists_are_the_same(gate: Gatelodge, database: str) -> None:
+    """The plain doors show no more than the protocol does."""
+    headers = await key_for(gate, database, {"notes:write"}, tools=("notes.write",), prompts=())
+    shown = {}
+    for path, member in (
+        ("/tools", "tools"),
+        ("/api/v1/mcp/tools/list", "tools"),
+        ("/api/v1/mcp/prompts/list", "prompts"),
+    ):
+        async with gate.session.get(gate.url + path, headers=headers) as reply:
+            shown[path] = [item["name"] for item in (await reply.json())[member]]
+    assert shown == {
+        "/tools": ["notes.write"],
+        "/api/v1/mcp/tools/list": ["notes.write"],
+        "/api/v1/mcp/prompts/list": [],
+    }
