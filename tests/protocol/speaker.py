@@ -123,7 +123,7 @@ class Speaker:
         """The headers that go with a message."""
         headers = {"Accept": ACCEPT}
         method = message.get("method")
-        if method != "initialize":
+        if method != "initialize" or self.stateless:
             headers["MCP-Protocol-Version"] = self.revision
         if self.session is not None:
             headers["Mcp-Session-Id"] = self.session

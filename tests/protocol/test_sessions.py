@@ -174,7 +174,11 @@ async def test_the_rules_of_the_endpoint(speak: Speak) -> None:
 async def test_batches_belong_to_one_revision(speak: Speak) -> None:
     """2025-03-26 answers a batch by a batch; the others refuse it."""
     client = await speak("2025-03-26")
-    batch = [client.message("ping", {}), client.message("tools/list", {}), {"jsonrpc": "2.0", "id": 99, "method": "nothing/here"}]
+    batch = [
+        client.message("ping", {}),
+        client.message("tools/list", {}),
+        {"jsonrpc": "2.0", "id": 99, "method": "nothing/here"},
+    ]
     async with client.post(batch) as reply:
         answers = {answer["id"]: answer for answer in await reply.json()}
     assert answers[batch[0]["id"]]["result"] == {}
