@@ -163,7 +163,7 @@ class Keys(RuleBasedStateMachine):
     @rule(delete=st.booleans())
     def grow_old(self, delete: bool) -> None:
         """Results reach the end of their time, and may be deleted or claimed over; what is not settled stays."""
-        old = "UPDATE idempotency_keys SET expires_at = expires_at - $1, created_at = created_at - $1"
+        old = "UPDATE idempotency_keys SET expires_at = expires_at - $1::interval, created_at = created_at - $1"
         self.run(self.connection.execute(old, timedelta(seconds=2000)))
         if delete:
             self.run(expire(self.connection))
