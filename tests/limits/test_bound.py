@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from redis.asyncio import Redis
 
-from gatelodge.limiter.gcra import SECOND, Bucket, Policy
+from gatelodge.limiter.gcra import SECOND, Bucket, Policy, Verdict
 from gatelodge.limiter.memory import MemoryBuckets
 from gatelodge.limiter.quota import Quota
 from gatelodge.limiter.redis import RedisBuckets
@@ -50,10 +50,17 @@ class Bound(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.taken: dict[Bucket, list[tuple[int, int]]] = defaultdict(list)
 
-    @rule(policies=st.sets(st.sampled_from(POLICIES), min_size=1), who=st.sampled_from("ab"), cost=st.integers(0, 4))
-    def call(self, policies: set[Policy], who: str, cost: int) -> None:
+    @rule(
+        policies=st.sets(st.sampled_from(POLICIES), min_size=1),
+        who=st.sampled_from("ab"),
+        costs=st.lists(st.integers(0, 4), min_size=1, max_size=8),
+    )
+    def call(self, policies: set[Policy], who: str, costs: list[int]) -> None:
         buckets = [Bucket(f"{{test}}:{policy.name}:{who}", policy) for policy in sorted(policies, key=POLICIES.index)]
-        verdict = self.runner.run(self.take(buckets, cost))
+        for cost in costs:
+            self.note(buckets, cost, self.runner.run(self.store.take(buckets, cost)))
+
+    def note(self, buckets: list[Bucket], cost: int, verdict: Verdict) -> None:
         enforced = [level for level in verdict.levels if not level.policy.shadow]
         assert verdict.allowed == (not any(level.wait for level in enforced))
         for bucket, level in zip(buckets, verdict.levels, strict=True):
@@ -78,9 +85,6 @@ class Bound(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.runner.run(self.close())
         self.runner.close()
-
-    async def take(self, buckets: list[Bucket], cost: int) -> object:
-        return await self.store.take(buckets, cost)
 
 
 class InMemory(Bound):

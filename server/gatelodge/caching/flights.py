@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from ..contract import Result
-from ..errors import ToolError
 
 Work = Callable[[], Awaitable[tuple[Result, bool]]]
 """Answers the result, and whether others may have it."""
@@ -26,15 +25,12 @@ class Flights:
         return await asyncio.shield(self._flights[key])
 
     async def lead(self, key: str, work: Work) -> Result:
-        """Do the work, and share what comes of it: errors too, but not that it was cancelled or too late."""
+        """Do the work, and share what comes of it, if it may be shared and the work was not cancelled or broken off."""
         flight = self._flights[key] = asyncio.get_running_loop().create_future()
         shared: Result | None = None
         try:
             result, shareable = await work()
             shared = result if shareable else None
-        except ToolError as error:
-            shared = Result(error=error)
-            raise
         finally:
             del self._flights[key]
             flight.set_result(shared)

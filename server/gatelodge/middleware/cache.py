@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -17,6 +17,7 @@ from ..caching.entry import Entry, decode, encode
 from ..caching.flights import Flights
 from ..caching.key import Scope, entry_key, scope_of
 from ..contract import Call, Channel, HealthCheck, Middleware, Next, Phase, Result
+from ..errors import ToolError
 from ..hookspecs import hookimpl
 from ..settings import ByTool, ByToolField, Environment, setting
 from ..storage import Storage
@@ -156,11 +157,14 @@ class CachePlugin:
     async def _ask(
         self, call: Call, call_next: Next, scope: Scope, key: str, ttl: float, generation: str
     ) -> tuple[Result, bool]:
-        """Ask the tool, and keep what may be kept. What the user had a say in is for this call alone."""
+        """Ask the tool, and keep what may be kept. What depends on this client or its deadline is for this call alone."""
         channel = _Attentive(call.channel)
         started = time.time()
-        result = await call_next(replace(call, channel=cast(Channel, channel)))
-        if channel.asked or result.questions:
+        try:
+            result = await call_next(replace(call, channel=cast(Channel, channel)))
+        except ToolError as error:
+            result = Result(error=error)
+        if channel.asked or result.outcome in ("input_required", "timeout"):
             return result, False
         limit = self.settings.max_entry
         data = encode(result, made=started, took=time.time() - started, ttl=ttl, limit=limit)
@@ -182,15 +186,15 @@ class CachePlugin:
 
 
 class _Attentive:
-    """A channel that remembers whether the user was asked."""
+    """A channel that remembers whether the client was asked anything, were it only whether it can be asked."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
+        self.progress = channel.progress
+        self.log = channel.log
+        self.waits = channel.waits  # what the deadline asks, whatever the tool does
         self.asked = False
 
-    async def ask(self, questions: Mapping[str, Any]) -> Mapping[str, Any]:
-        self.asked = True
-        return await self._channel.ask(questions)
-
     def __getattr__(self, name: str) -> Any:
+        self.asked = True
         return getattr(self._channel, name)
