@@ -13,17 +13,23 @@ from gatelodge.listening import listening
 from gatelodge.testing import DEFAULTS, Cluster, Gatelodge
 
 from .speaker import Speaker, answers
+from .waiting import WaitingPlugin
 
 Speak = Callable[..., Awaitable[Speaker]]
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def gate(cluster: Cluster) -> AsyncIterator[Gatelodge]:
+async def waiting() -> WaitingPlugin:
+    return WaitingPlugin()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def gate(cluster: Cluster, waiting: WaitingPlugin) -> AsyncIterator[Gatelodge]:
     """One server for all tests of a worker: they share nothing but the lists."""
     async with cluster.fresh() as database:
         variables = {**DEFAULTS, "DATABASE_URL": database, "MCP_RATE_LIMIT_ENABLED": "false"}
         async with (
-            open_server(variables, extra_plugins=[("everything", EverythingPlugin)]) as server,
+            open_server(variables, extra_plugins=[("everything", EverythingPlugin), ("waiting", waiting)]) as server,
             listening(server) as urls,
             aiohttp.ClientSession() as session,
         ):

@@ -10,6 +10,7 @@ import pytest
 from .conftest import Speak
 from .schema import SESSIONS, check_request
 from .speaker import Event, Message, Speaker, events
+from .waiting import WaitingPlugin
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -110,16 +111,15 @@ async def test_a_second_get_takes_the_stream_over(speak: Speak) -> None:
         assert len(await first(new, 1)) == 1
 
 
-async def test_cancelling(speak: Speak) -> None:
+async def test_cancelling(speak: Speak, waiting: WaitingPlugin) -> None:
     """A cancelled request gets no response, and its id is free again."""
     client = await speak("2025-11-25")
-    request = client.message("tools/call", {"name": "slow_compute", "arguments": {"seconds": 60}})
-    waiting = asyncio.create_task(_status(client, request))
-    while await client.notify("notifications/cancelled", {"requestId": request["id"]}) == 202:
-        done, _ = await asyncio.wait([waiting], timeout=0.05)
-        if done:
-            break
-    assert waiting.result() == 202
+    request = client.message("tools/call", {"name": "waiting.wait", "arguments": {}})
+    call = asyncio.create_task(_status(client, request))
+    await waiting.began.wait()
+    await client.notify("notifications/cancelled", {"requestId": request["id"]})
+    await waiting.cancelled.wait()
+    assert await call == 202
     again = client.message("tools/call", {"name": "greet", "arguments": {"name": "Ada"}}, id=request["id"])
     async with client.post(again) as reply:
         assert (await client.read(reply, again)).result["content"][0]["text"] == "Hello, Ada!"
@@ -130,15 +130,15 @@ async def _status(client: Speaker, request: Message) -> int:
         return int(reply.status)
 
 
-async def test_an_id_in_use_is_refused(speak: Speak) -> None:
+async def test_an_id_in_use_is_refused(speak: Speak, waiting: WaitingPlugin) -> None:
     """Two requests of one id cannot run at once."""
     client = await speak("2025-11-25")
-    slow = client.message("tools/call", {"name": "slow_compute", "arguments": {"seconds": 60}})
-    waiting = asyncio.create_task(_status(client, slow))
-    while await _status(client, client.message("ping", {}, id=slow["id"])) == 200:
-        assert not waiting.done()
-    await client.notify("notifications/cancelled", {"requestId": slow["id"]})
-    await waiting
+    request = client.message("tools/call", {"name": "waiting.wait", "arguments": {}})
+    call = asyncio.create_task(_status(client, request))
+    await waiting.began.wait()
+    assert await _status(client, client.message("ping", {}, id=request["id"])) == 400
+    await client.notify("notifications/cancelled", {"requestId": request["id"]})
+    await call
 
 
 @ALL

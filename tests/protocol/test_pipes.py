@@ -1,0 +1,213 @@
+"""HTTP+SSE and stdio: both eras down one pipe, questions, notices and cancelling included."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import aiohttp
+import pytest
+
+from gatelodge.testing import Gatelodge
+from gatelodge.transports.stdio import Stdio
+
+from .schema import STATELESS, check_request, check_response
+from .speaker import EVERYTHING, Message, answers, events
+from .waiting import WaitingPlugin
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+DOORS = pytest.mark.parametrize("door", ["sse", "stdio"])
+SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
+
+
+class Wire(Protocol):
+    """One message out, one message in."""
+
+    async def send(self, message: Message) -> None: ...
+
+    async def receive(self) -> Message: ...
+
+
+class SSEWire:
+    def __init__(self, http: aiohttp.ClientSession, url: str, stream: aiohttp.ClientResponse) -> None:
+        self._http = http
+        self._url = url
+        self._events = events(stream)
+
+    async def send(self, message: Message) -> None:
+        async with self._http.post(self._url, json=message) as reply:
+            assert reply.status == 202
+
+    async def receive(self) -> Message:
+        message = (await anext(self._events)).message
+        assert message is not None
+        return message
+
+
+class StdioWire:
+    """Lines to a reader, and out of what is written."""
+
+    def __init__(self) -> None:
+        self.reader = asyncio.StreamReader()
+        self._lines: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def write(self, line: bytes) -> int:
+        self._lines.put_nowait(line)
+        return len(line)
+
+    def flush(self) -> None:
+        pass
+
+    async def send(self, message: Message) -> None:
+        self.reader.feed_data(json.dumps(message).encode() + b"\n")
+
+    async def receive(self) -> Message:
+        return dict(json.loads(await self._lines.get()))
+
+
+@asynccontextmanager
+async def opened(gate: Gatelodge, door: str) -> AsyncIterator[Client]:
+    """A client of a door."""
+    if door == "stdio":
+        wire = StdioWire()
+        stdio = Stdio(gate.server.protocol(gate.server.hub), gate.server.policy, wire)  # type: ignore[arg-type]
+        serving = asyncio.create_task(stdio.serve(wire.reader))
+        yield Client(wire)
+        wire.reader.feed_eof()
+        await serving
+        return
+    async with aiohttp.ClientSession() as http, http.get(f"{gate.url}/sse") as stream:
+        first = await anext(aiter(stream.content))
+        assert first.strip() == b"event: endpoint"
+        path = (await stream.content.readline()).decode().removeprefix("data: ").strip()
+        await stream.content.readline()
+        yield Client(SSEWire(http, gate.url + path, stream))
+
+
+class Client:
+    """Reads until its response comes; requests of the server are answered, notifications kept."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._ids = itertools.count(1)
+        self.revision = STATELESS
+        self.heard: list[Message] = []
+
+    async def initialize(self, revision: str) -> None:
+        self.revision = revision
+        info = {"name": "pipe", "version": "1"}
+        params = {"protocolVersion": revision, "capabilities": EVERYTHING, "clientInfo": info}
+        assert (await self.ask("initialize", params))["protocolVersion"] == revision
+        await self._wire.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
+
+    async def begin(self, method: str, params: Mapping[str, Any]) -> int:
+        """Send a request; answers its id."""
+        body = dict(params)
+        if self.revision == STATELESS:
+            prefix = "io.modelcontextprotocol/"
+            own = {f"{prefix}protocolVersion": STATELESS, f"{prefix}clientCapabilities": EVERYTHING}
+            body["_meta"] = own | {f"{prefix}clientInfo": {"name": "pipe", "version": "1"}} | body.get("_meta", {})
+        message = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": body}
+        check_request(self.revision, message)
+        await self._wire.send(message)
+        return int(message["id"])
+
+    async def ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The result of a request."""
+        id = await self.begin(method, params)
+        while (message := await self.next()).get("id") != id:
+            self.heard.append(message)
+        check_response(self.revision, method, message)
+        return dict(message["result"])
+
+    async def next(self) -> Message:
+        """The next message that is no request of the server."""
+        while True:
+            message = await self._wire.receive()
+            if "method" in message:
+                check_request(self.revision, message, by_server=True)
+            if "method" not in message or "id" not in message:
+                return message
+            result = {"jsonrpc": "2.0", "id": message["id"], "result": answers(message)}
+            await self._wire.send(result)
+
+    async def cancel(self, id: int) -> None:
+        await self._wire.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}})
+
+
+def call(tool: str, meta: Mapping[str, Any] | None = None, /, **arguments: Any) -> dict[str, Any]:
+    return {"name": tool, "arguments": arguments, **({"_meta": dict(meta)} if meta else {})}
+
+
+@DOORS
+@pytest.mark.parametrize("revision", ["2024-11-05", "2025-06-18", "2025-11-25"])
+async def test_a_session(gate: Gatelodge, door: str, revision: str) -> None:
+    """Lists, calls, progress, log lines, questions and notices, all down the one pipe."""
+    async with opened(gate, door) as client:
+        await client.initialize(revision)
+        assert any(tool["name"] == "greet" for tool in (await client.ask("tools/list", {}))["tools"])
+        await client.ask("tools/call", call("test_tool_with_progress", {"progressToken": 1}))
+        assert [message["params"]["progress"] for message in client.heard] == [0, 50, 100]
+        asked = await client.ask("tools/call", call("test_input_required_result_sampling"))
+        assert asked["content"][0]["text"] == "Paris"
+        await client.ask("resources/subscribe", {"uri": "test://watched-resource"})
+        await client.ask("tools/call", call("test_update_resource"))
+        if "notifications/resources/updated" not in [message["method"] for message in client.heard]:
+            assert (await client.next())["method"] == "notifications/resources/updated"
+
+
+@DOORS
+async def test_stateless_requests(gate: Gatelodge, door: str) -> None:
+    """A pipe serves the newest revision too, without a handshake; listening shares it with everything else."""
+    async with opened(gate, door) as client:
+        assert STATELESS in (await client.ask("server/discover", {}))["supportedVersions"]
+        assert (await client.ask("tools/call", call("greet", name="Ada")))["content"][0]["text"] == "Hello, Ada!"
+        first = await client.ask("tools/call", call("test_input_required_result_elicitation"))
+        assert list(first["inputRequests"]) == ["user_name"]
+        listening = await client.begin("subscriptions/listen", {"notifications": {"toolsListChanged": True}})
+        assert (await client.next())["params"]["_meta"][SUBSCRIPTION] == listening
+        await client.ask("tools/call", call("test_trigger_tool_change"))
+        if not client.heard:
+            client.heard.append(await client.next())
+        assert client.heard[0]["method"] == "notifications/tools/list_changed"
+        await client.cancel(listening)
+        assert (await client.ask("tools/call", call("greet", name="Ada")))["resultType"] == "complete"
+
+
+@DOORS
+async def test_cancelling(gate: Gatelodge, waiting: WaitingPlugin, door: str) -> None:
+    """A cancelled request is never answered, and others are not kept waiting by it."""
+    async with opened(gate, door) as client:
+        await client.initialize("2025-11-25")
+        waits = await client.begin("tools/call", call("waiting.wait"))
+        await waiting.began.wait()
+        await client.cancel(waits)
+        await waiting.cancelled.wait()
+        assert await client.ask("ping", {}) == {}
+        assert client.heard == []
+
+
+@DOORS
+async def test_the_end_of_a_pipe_cancels_what_runs(gate: Gatelodge, waiting: WaitingPlugin, door: str) -> None:
+    """Nothing goes on for a client that is gone."""
+    async with opened(gate, door) as client:
+        await client.initialize("2025-11-25")
+        await client.begin("tools/call", call("waiting.wait"))
+        await waiting.began.wait()
+    await waiting.cancelled.wait()
+
+
+async def test_what_comes_down_stdio_is_answered_line_by_line(gate: Gatelodge) -> None:
+    """Nonsense is refused, and the next line is read all the same."""
+    async with opened(gate, "stdio") as client:
+        wire = client._wire
+        assert isinstance(wire, StdioWire)
+        for line, code in ((b"{", -32700), (b"[]", -32600), (b"7", -32600), (b'{"jsonrpc":"2.0","id":1}', -32600)):
+            wire.reader.feed_data(line + b"\n")
+            assert (await wire.receive())["error"]["code"] == code
+        assert await client.ask("server/discover", {})
