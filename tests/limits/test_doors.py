@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +11,11 @@ import pytest
 from marshmallow import Schema
 from mcp import Client
 
-from gatelodge import Tool, hookimpl
+from gatelodge import Tool, ToolError, hookimpl
+from gatelodge.limiter.settings import RateLimitSettings, limit_switches
+from gatelodge.storage.postgres import create_pool
+from gatelodge.switches import Switches
+from gatelodge.switches.store import store
 from gatelodge.testing import Gatelodge, OpenGatelodge
 
 from ..policed import answer
@@ -116,3 +121,25 @@ async def test_arguments_may_not_nest_without_end(open_gatelodge: OpenGatelodge)
     async with gate.session.post(f"{gate.url}/tools/invoke", data=body) as reply:
         assert reply.status == 400
         assert (await reply.json())["error"]["message"] == "The body nests deeper than 64 levels."
+
+
+async def test_policies_stand_in_their_order(open_gatelodge: OpenGatelodge) -> None:
+    """What is too much at once is refused uncounted; what is kept was validated, counted and written down."""
+    gate = await open_gatelodge(("demo", DemoPlugin))
+    names = [item.name for item in gate.server.catalogue.middleware]
+    ours = ("audit", "validation", "concurrency", "rate_limits", "idempotency", "intent", "cache", "deadline")
+    assert [name for name in names if name in ours] == list(ours)
+    assert names.index("cache") < names.index("result_size")
+
+
+async def test_a_limit_set_in_the_database_reaches_the_server(open_gatelodge: OpenGatelodge, database: str) -> None:
+    """While it runs; a limit that does not fit is refused where it is set."""
+    gate = await open_gatelodge(("demo", DemoPlugin))
+    switches = Switches(limit_switches(RateLimitSettings()))
+    async with await create_pool(database, max_size=1) as pool:
+        with pytest.raises(ToolError, match="is not like 100/minute"):
+            await store(pool, switches, {"rate_limits": {"user": "many"}}, by="test")
+        await store(pool, switches, {"rate_limits": {"user": "3/day"}}, by="test")
+    async with asyncio.timeout(10):
+        while (await rest(gate))[1]["RateLimit-Policy"] != '"user-day";q=3;w=86400':  # noqa: ASYNC110 - the change tells nobody
+            await asyncio.sleep(0.05)

@@ -157,7 +157,7 @@ class CachePlugin:
     async def _ask(
         self, call: Call, call_next: Next, scope: Scope, key: str, ttl: float, generation: str
     ) -> tuple[Result, bool]:
-        """Ask the tool, and keep what may be kept. What depends on this client or its deadline is for this call alone."""
+        """Ask the tool, and keep what may be kept. What depends on this client or its deadline is for it alone."""
         channel = _Attentive(call.channel)
         started = time.time()
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,12 +29,24 @@ class Switch:
         try:
             return self.kind.deserialize(value)
         except ValidationError as error:
-            sentences = [str(message) for message in error.messages]
+            sentences = list(_sentences(error.messages))
             raise ToolError(
                 ErrorCode.VALIDATION_ERROR,
                 f"{self.name}: {' '.join(sentences)}",
                 details={"fields": {self.name: sentences}},
             ) from None
+
+
+def _sentences(messages: Any, path: str = "") -> Iterator[str]:
+    """Marshmallow's messages, which nest as the value does, one by one with the place in front."""
+    if isinstance(messages, Mapping):
+        for key, inner in messages.items():
+            yield from _sentences(inner, path if key in ("key", "value") else f"{path}{key}: ")
+    elif isinstance(messages, list):
+        for inner in messages:
+            yield from _sentences(inner, path)
+    else:
+        yield f"{path}{messages}"
 
 
 class Switches:
