@@ -138,6 +138,7 @@ async def open_server(
     ports = plugin_ports(plugins, environment)
     catalogue = plugins.configure(environment)
     compiled = _compile(plugins)
+    plugins.tell_compiled(compiled)
     async with AsyncExitStack() as stack:
         storage = await stack.enter_async_context(open_storage(storage_settings, plugins.migrations()))
         storage = await stack.enter_async_context(live_switches(storage, [*core, *catalogue.switches]))

@@ -8,7 +8,7 @@ brings middleware or authenticators raises, the start stops.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import click
 
     from .contract import Authenticator, HealthCheck, Middleware, Prompt, Recorder, Resource, Route, Tool
+    from .dispatch import CompiledTool
     from .notices import Notices
     from .settings import Environment
     from .storage import Storage
@@ -87,6 +88,11 @@ def gatelodge_commands() -> Sequence[click.Command]:  # type: ignore[empty-body]
 @hookspec
 def gatelodge_migrations() -> Sequence[str]:  # type: ignore[empty-body]
     """yoyo sources (`package:my_plugin:migrations`) applied after the core's."""
+
+
+@hookspec
+def gatelodge_compiled(tools: Mapping[str, CompiledTool]) -> None:
+    """Every tool of every plugin by its name, its schemas derived, before the lifespans open: for policy on tools."""
 
 
 @hookspec

@@ -6,7 +6,7 @@ failure stops the start. Two owners of one name stop the start too, naming both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -105,6 +105,11 @@ class Plugins:
         """yoyo sources of all plugins, in the order of their names."""
         plugins = sorted(self.catalogue.plugins.values(), key=lambda plugin: plugin.name)
         return [source for plugin in plugins for source in self._hook(plugin, "gatelodge_migrations")]
+
+    def tell_compiled(self, tools: Mapping[str, Any]) -> None:
+        """Show the compiled tools to who asks for them."""
+        for plugin in self._in_order():
+            self._attempt(plugin, lambda plugin=plugin: self._hook(plugin, "gatelodge_compiled", tools=tools))
 
     def lifespans(self, storage: Any, notices: Any) -> list[tuple[Plugin, Any]]:
         """The async context manager of each plugin that has one."""

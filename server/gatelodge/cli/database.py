@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -31,3 +32,11 @@ async def on_database(action: Callable[[Storage, Switches], Awaitable[T]]) -> T:
             return await action(storage, switches)
         except ToolError as error:
             raise click.ClickException(f"{error.code}: {error.message}") from None
+
+
+def operator() -> str:
+    """Who runs this command, for the record."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # no name for the user id, as in a container
+        return "unknown"

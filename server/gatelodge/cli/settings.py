@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import json
 from collections.abc import Awaitable, Callable
 from typing import IO, Any
@@ -13,7 +12,7 @@ import click
 from ..storage import Storage
 from ..switches import Switches
 from ..switches.store import forget, store, stored
-from .database import on_database
+from .database import on_database, operator
 
 
 @click.group()
@@ -37,7 +36,7 @@ def get(name: str) -> None:
 @click.argument("value")
 def set_value(name: str, value: str) -> None:
     """Set NAME to VALUE: JSON, or a plain string."""
-    _run(lambda storage, switches: store(storage.postgres, switches, {name: _parsed(value)}, by=_operator()))
+    _run(lambda storage, switches: store(storage.postgres, switches, {name: _parsed(value)}, by=operator()))
 
 
 @settings.command()
@@ -79,7 +78,7 @@ def import_settings(file: IO[str]) -> None:
         raise click.BadParameter(f"not JSON: {error}", param_hint="FILE") from None
     if not isinstance(values, dict):
         raise click.BadParameter("must be a JSON object", param_hint="FILE")
-    _run(lambda storage, switches: store(storage.postgres, switches, values, by=_operator()))
+    _run(lambda storage, switches: store(storage.postgres, switches, values, by=operator()))
     click.echo(f"{len(values)} settings set")
 
 
@@ -93,13 +92,6 @@ def _parsed(value: str) -> Any:
         return json.loads(value)
     except json.JSONDecodeError:
         return value
-
-
-def _operator() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # no name for the user id, as in a container
-        return "unknown"
 
 
 def _run(action: Callable[[Storage, Switches], Awaitable[Any]]) -> Any:

@@ -13,8 +13,10 @@ import msgspec
 
 from ..application import open_server
 from ..errors import ToolError, describe
+from ..identity.pins import PinStore
 from ..toolset import Origin
 from ..transports.gate import identify_pipe
+from .database import on_database, operator
 
 
 @click.group()
@@ -41,6 +43,31 @@ def call(name: str, arguments: str) -> None:
     if not isinstance(parsed, dict):
         raise click.BadParameter("must be a JSON object", param_hint="ARGUMENTS")
     sys.exit(asyncio.run(_call(name, parsed)))
+
+
+@tools.command()
+def pending() -> None:
+    """List tools whose definition changed and waits for approval, with what changed."""
+    for item in asyncio.run(on_database(lambda storage, _: PinStore(storage.postgres).pending())):
+        click.echo(f"{item.name}: {', '.join(item.changed)}")
+        for member in item.changed:
+            before = (item.approved or {}).get(member)
+            click.echo(f"  - {_compact(before)}\n  + {_compact(item.definition.get(member))}")
+
+
+@tools.command()
+@click.argument("names", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Approve all that waits.")
+def approve(names: tuple[str, ...], everything: bool) -> None:
+    """Let changed tools be listed and called again, as they are now."""
+    if bool(names) == everything:
+        raise click.UsageError("name the tools to approve, or say --all")
+    wanted = None if everything else names
+    approved = asyncio.run(on_database(lambda storage, _: PinStore(storage.postgres).approve(wanted, by=operator())))
+    for name in sorted(set(names) - set(approved)):
+        click.echo(f"nothing waits for approval under {name}", err=True)
+    for name in approved:
+        click.echo(f"approved {name}")
 
 
 async def _list(as_json: bool) -> None:
@@ -72,3 +99,7 @@ async def _call(name: str, arguments: dict[str, Any]) -> int:
 
 def _pretty(value: Any) -> str:
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def _compact(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
