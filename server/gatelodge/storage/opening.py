@@ -40,9 +40,9 @@ class StorageSettings:
     )
     pool_size: int = setting(
         "GATELODGE_POOL_SIZE",
-        fields.Integer(validate=validate.Range(min=1, max=1000)),
+        fields.Integer(validate=validate.Range(min=2, max=1000)),
         default=20,
-        help="Connections to Postgres.",
+        help="Connections to Postgres; the audit keeps one.",
     )
 
     @property
