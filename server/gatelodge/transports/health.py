@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from ..contract import HealthCheck
+from ..errors import ToolError
 from ..plugins import Broken
 from ..switches import Switches
 from ..switches.core import ENABLED
@@ -80,5 +81,7 @@ async def _state(owner: str, check: HealthCheck) -> dict[str, Any]:
             return state | {"status": "ok", "detail": await check.check()}
     except TimeoutError:
         return state | {"status": "failed", "detail": f"no answer within {CHECK_TIMEOUT:g} s"}
+    except ToolError as error:  # one of ours, which holds no secret
+        return state | {"status": "failed", "detail": error.message}
     except Exception as error:  # a check reports by raising, and may raise what its library raises
         return state | {"status": "failed", "detail": type(error).__name__}
