@@ -73,6 +73,7 @@ class Cluster:
 
     dsn: str
     password: str
+    template: str = TEMPLATE
 
     def database(self, name: str) -> str:
         """The DSN of a database, as its owner."""

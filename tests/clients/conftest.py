@@ -6,24 +6,19 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
 import pytest
-import pytest_asyncio
 
-from gatelodge import LOCAL_TENANT
 from gatelodge.storage.postgres import create_pool
-from gatelodge.testing import TEMPLATE, Cluster, Gatelodge, OpenGatelodge
+from gatelodge.testing import Gatelodge, OpenGatelodge
 from gatelodge_jira.sandbox.server import Sandbox, sandbox
-from gatelodge_jira.sandbox.story import SEED, Story, generate
-from gatelodge_sql import demo
+from gatelodge_jira.sandbox.story import Story
 
 from ..jira.openapi_check import OpenAPICheck
 from ..npm import installed
 
-STORY_TEMPLATE = "told"
 PACKAGE = Path(__file__).with_name("package.json")
 
 
@@ -43,25 +38,9 @@ class World:
         return sys.executable, ["-m", "gatelodge", "stdio"], self.settings
 
 
-@pytest.fixture(scope="session")
-def story() -> Story:
-    return generate(SEED, datetime.now(UTC).date())
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def told(cluster: Cluster, story: Story) -> Cluster:
-    """The cluster with a second template: a migrated database that holds the demo story."""
-    await cluster.create(STORY_TEMPLATE, TEMPLATE)
-    pool = await create_pool(cluster.database(STORY_TEMPLATE))
-    await demo.fill(pool, LOCAL_TENANT, story.today)
-    await pool.close()
-    return cluster
-
-
 @pytest.fixture
-async def database(told: Cluster) -> AsyncIterator[str]:
-    async with told.fresh(STORY_TEMPLATE) as dsn:
-        yield dsn
+def database(told_database: str) -> str:
+    return told_database
 
 
 @pytest.fixture

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 
 import pytest
 
-from gatelodge_jira.sandbox import SEED, Sandbox, Story, generate, sandbox
+from gatelodge_jira.sandbox import Sandbox, Story, sandbox
 
 from .openapi_check import OpenAPICheck
-
-
-@pytest.fixture(scope="session")
-def story() -> Story:
-    """The demo story up to this morning. It does not change: each sandbox has its own issues of it."""
-    return generate(SEED, datetime.now(UTC).date())
 
 
 @pytest.fixture
