@@ -33,6 +33,7 @@ from .switches.core import core_switches, follow_log_level
 from .switches.store import live_switches
 from .toolset import Toolset
 from .transports.gate import GatePolicy, Network, gate, set_up
+from .transports.headers import HeaderSettings
 from .transports.health import Health
 from .transports.rest import Rest
 from .transports.sessions import Sessions
@@ -130,6 +131,8 @@ async def open_server(
     environment = Environment(variables)
     settings = environment.read(ServerSettings)
     processes = environment.read(ProcessSettings)
+    replies = environment.read(HeaderSettings)
+    replies.refuse_unreachable(certificate=processes.certificate is not None, proxies=bool(settings.proxies))
     storage_settings = environment.read(StorageSettings)
     secret = environment.read(SecretSettings).current
     core = core_switches(environment)
@@ -148,7 +151,7 @@ async def open_server(
         compiled = {name: tool for name, tool in compiled.items() if name in catalogue.tools}
         draining = Draining()
         dispatch = Dispatch([Middleware("draining", Phase.TRACE, draining.count), *catalogue.middleware])
-        policy = _gate_policy(settings, catalogue, compiled, storage.switches)
+        policy = _gate_policy(settings, catalogue, compiled, storage.switches, replies)
         _refuse_unsafe_bind(settings, catalogue)
 
         def toolset(name: str, owners: Iterable[str]) -> Toolset:
@@ -235,7 +238,11 @@ async def _enter_lifespans(stack: AsyncExitStack, plugins: Plugins, storage: Sto
 
 
 def _gate_policy(
-    settings: ServerSettings, catalogue: Catalogue, compiled: Mapping[str, CompiledTool], switches: Switches
+    settings: ServerSettings,
+    catalogue: Catalogue,
+    compiled: Mapping[str, CompiledTool],
+    switches: Switches,
+    replies: HeaderSettings,
 ) -> GatePolicy:
     local = is_loopback(settings.host)
     authenticators = tuple(catalogue.authenticators)
@@ -248,6 +255,7 @@ def _gate_policy(
         pipe=Credentials(headers=_bearer(settings.stdio_token), address=None, trusted_peer=False, door="stdio"),
         trusted_proxies=tuple(_network(text) for text in settings.proxies),
         recorders=tuple(catalogue.recorders),
+        replies=replies,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
@@ -20,10 +21,14 @@ def _workers(served: Served) -> set[int]:
     return {int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
-async def _until(condition) -> None:  # type: ignore[no-untyped-def]
+async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 other processes set no event of ours
             await asyncio.sleep(0.05)
+
+
+def _any_alive(pids: set[int]) -> bool:
+    return any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
 async def _call(url: str) -> int:
@@ -77,7 +82,7 @@ async def test_workers_are_replaced_and_kept_without_a_failed_call(database: str
         await _until(lambda: len(_workers(served)) == 2 and killed not in _workers(served))
         left = _workers(served)
         assert await served.stop() == 0
-    assert not any(Path(f"/proc/{pid}").exists() for pid in left)
+    assert not _any_alive(left)
 
 
 async def test_workers_do_not_outlive_their_parent(database: str, valkey: str) -> None:
@@ -85,4 +90,4 @@ async def test_workers_do_not_outlive_their_parent(database: str, valkey: str) -
     async with serving("--workers", "2", DATABASE_URL=database, REDIS_URL=valkey) as served:
         workers = _workers(served)
         served.process.kill()
-        await _until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+        await _until(lambda: not _any_alive(workers))

@@ -25,6 +25,7 @@ from ..protocol.jsonrpc import INVALID_REQUEST, ProtocolError, error_response
 from ..protocol.peer import CallHeaders
 from ..switches import Switches
 from ..switches.core import ORIGINS, refuse_when_disabled
+from .headers import HeaderSettings, add_headers, compress, preflight, require_tls
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class GatePolicy:
     resource: ProtectedResource | None = None
     pipe: Credentials
     recorders: Sequence[Recorder] = ()
+    replies: HeaderSettings = HeaderSettings()
 
 
 def gate(policy: GatePolicy) -> Any:
@@ -67,7 +69,8 @@ def gate(policy: GatePolicy) -> Any:
 
     @web.middleware
     async def pass_gate(request: web.Request, handler: Handler) -> web.StreamResponse:
-        response = await answer(request, handler)
+        response = preflight(request, policy.switches) or await answer(request, handler)
+        compress(request, response, policy.replies.compress_from)
         if "WWW-Authenticate" in response.headers and policy.resource is not None:
             _point(request, response, policy.resource, policy)
         return response
@@ -80,6 +83,8 @@ def gate(policy: GatePolicy) -> Any:
             _check_origin(request, policy)
             if request.path not in HEALTH_PATHS:
                 refuse_when_disabled(policy.switches)
+                if policy.replies.tls_required and not _is_secure(request, policy):
+                    require_tls(request)
                 await _sign_in(request, policy)
             return await handler(request)
         except ToolError as error:
@@ -128,6 +133,7 @@ def end_when_revoked(request: web.Request) -> None:
 def set_up(app: web.Application, policy: GatePolicy) -> None:
     """What streams need of the policy, and the public documents of RFC 9728: one for each path of the resource."""
     app[REVOCATIONS] = policy.revocations
+    add_headers(app, policy.replies, policy.switches, lambda request: _is_secure(request, policy))
     if policy.resource is not None:
         for path in RESOURCES:
             app.router.add_get(WELL_KNOWN + path, _metadata(policy.resource, path, policy))
@@ -232,10 +238,17 @@ def _shows(headers: Mapping[str, str]) -> bool:
 
 def _origin(request: web.Request, policy: GatePolicy) -> str:
     """Scheme and host as the client knows them, as far as a trusted proxy says so."""
-    scheme = request.scheme
+    return f"{_scheme(request, policy)}://{request.host}"
+
+
+def _scheme(request: web.Request, policy: GatePolicy) -> str:
     if request.remote is not None and _within(request.remote, policy.trusted_proxies):
-        scheme = request.headers.get("X-Forwarded-Proto", scheme)
-    return f"{scheme}://{request.host}"
+        return request.headers.get("X-Forwarded-Proto", request.scheme)
+    return request.scheme
+
+
+def _is_secure(request: web.Request, policy: GatePolicy) -> bool:
+    return _scheme(request, policy) == "https"
 
 
 def _check_host(request: web.Request, policy: GatePolicy) -> None:
