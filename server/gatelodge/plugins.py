@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import pluggy
+from prometheus_client.registry import Collector
 
 from . import hookspecs
 from .contract import Authenticator, HealthCheck, Middleware, Prompt, Recorder, Resource, Route, Tool
@@ -63,6 +64,7 @@ class Catalogue:
     routes: list[tuple[str, Route]] = field(default_factory=list)
     health: list[tuple[str, HealthCheck]] = field(default_factory=list)
     switches: list[Switch] = field(default_factory=list)
+    metrics: list[tuple[str, Collector]] = field(default_factory=list)
 
 
 class Plugins:
@@ -112,9 +114,12 @@ class Plugins:
             self._attempt(plugin, lambda plugin=plugin: self._hook(plugin, "gatelodge_compiled", tools=tools))
 
     def lifespans(self, storage: Any, notices: Any) -> list[tuple[Plugin, Any]]:
-        """The async context manager of each plugin that has one."""
+        """The async context manager of each plugin that has one.
+
+        Policy opens last, so it closes first: a write under way then ends while its tool's plugin is still open.
+        """
         found = []
-        for plugin in self._in_order():
+        for plugin in sorted(self._in_order(), key=lambda plugin: plugin.is_policy):
             if hasattr(plugin.object, "gatelodge_lifespan"):
                 found.append((plugin, self._hook(plugin, "gatelodge_lifespan", storage=storage, notices=notices)))
         return found
@@ -133,6 +138,7 @@ class Plugins:
                 del registry[name]
         catalogue.routes = [item for item in catalogue.routes if item[0] != plugin.name]
         catalogue.health = [item for item in catalogue.health if item[0] != plugin.name]
+        catalogue.metrics = [item for item in catalogue.metrics if item[0] != plugin.name]
 
     def _load(self, entry: EntryPoint) -> None:
         distribution = entry.dist.name if entry.dist else "unknown distribution"
@@ -198,6 +204,7 @@ class Plugins:
         catalogue.routes.extend((plugin.name, route) for route in self._hook(plugin, "gatelodge_routes"))
         catalogue.switches.extend(self._hook(plugin, "gatelodge_switches"))
         catalogue.health.extend((plugin.name, check) for check in self._hook(plugin, "gatelodge_health"))
+        catalogue.metrics.extend((plugin.name, item) for item in self._hook(plugin, "gatelodge_metrics"))
 
     def _own(self, registry: dict[str, tuple[str, Any]], kind: str, name: str, plugin: Plugin, item: Any) -> None:
         if name in registry:
