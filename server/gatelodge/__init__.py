@@ -41,6 +41,7 @@ from .contract import (
 )
 from .errors import ErrorCode, StartupError, ToolError
 from .hookspecs import hookimpl
+from .metrics import Reading
 from .notices import Notices
 from .questions import Answer, CannotAsk, Completion, Form, ListRoots, OpenURL, Question, Root, Sample
 from .settings import CommaSeparated, Environment, setting
@@ -89,6 +90,7 @@ __all__ = [
     "Principal",
     "Prompt",
     "Question",
+    "Reading",
     "Recorder",
     "Resource",
     "ResourceLink",

@@ -10,6 +10,7 @@ from typing import Any
 
 from aiohttp import web
 from marshmallow import fields, validate
+from prometheus_client import CollectorRegistry
 
 from . import __version__
 from .contract import Authenticator, Credentials, Middleware, Phase
@@ -18,6 +19,7 @@ from .errors import StartupError
 from .identity.addresses import is_loopback
 from .identity.metadata import ProtectedResource
 from .identity.revocations import Revocations
+from .metrics.registry import registry_of
 from .notices import Notices
 from .plugins import Catalogue, Plugins
 from .processes.certificates import Certificates, certificates
@@ -35,8 +37,9 @@ from .toolset import Toolset
 from .transports.gate import GatePolicy, Network, gate, set_up
 from .transports.headers import HeaderSettings
 from .transports.health import Health
+from .transports.metrics import Metrics, of_listeners
 from .transports.rest import Rest
-from .transports.sessions import Sessions
+from .transports.sessions import SESSIONS, Sessions
 from .transports.sse import LegacySSE
 from .transports.streamable import StreamableHTTP
 from .transports.streaming import STREAMS, end_streams
@@ -84,6 +87,12 @@ class ServerSettings:
         default=None,
         help="Key or token that the caller of gatelodge stdio and gatelodge tools shows.",
         secret=True,
+    )
+    public_metrics: bool = setting(
+        "GATELODGE_METRICS_PUBLIC",
+        fields.Boolean(),
+        default=False,
+        help="Whether /metrics answers anyone; else it asks who is not on this machine for the scope metrics:read.",
     )
     tool_names: str = setting(
         "GATELODGE_TOOL_NAMES",
@@ -167,13 +176,16 @@ async def open_server(
                 underscore_names=settings.tool_names == "underscore",
             )
 
+        registry = registry_of(catalogue.metrics, version=__version__)
         hub = toolset("hub", catalogue.plugins)
         alone = [(name, port) for name, port in ports.items() if name in catalogue.plugins]
         sets = [(hub, settings.port), *((toolset(name, [name]), port) for name, port in alone)]
         listeners = tuple(
-            Listener(s.name, port, s, _application(protocol(s), settings, policy, catalogue, draining))
+            Listener(s.name, port, s, _application(protocol(s), settings, policy, catalogue, draining, registry))
             for s, port in sets
         )
+        for reading in of_listeners({listener.name: listener.app for listener in listeners}):
+            registry.register(reading)
         yield Server(
             settings=settings,
             plugins=plugins,
@@ -195,15 +207,22 @@ def plugin_ports(plugins: Plugins, environment: Environment) -> dict[str, int]:
 
 
 def _application(
-    protocol: Protocol, settings: ServerSettings, policy: GatePolicy, catalogue: Catalogue, draining: Draining
+    protocol: Protocol,
+    settings: ServerSettings,
+    policy: GatePolicy,
+    catalogue: Catalogue,
+    draining: Draining,
+    registry: CollectorRegistry,
 ) -> web.Application:
     app = web.Application(middlewares=[gate(policy)], client_max_size=settings.max_body)
     app[STREAMS] = set()
     app.on_shutdown.append(end_streams)
     set_up(app, policy)
-    StreamableHTTP(protocol, Sessions()).add_to(app)
+    app[SESSIONS] = Sessions()
+    StreamableHTTP(protocol, app[SESSIONS]).add_to(app)
     LegacySSE(protocol).add_to(app)
     Rest(protocol.toolset, protocol).add_to(app)
+    Metrics(registry, protocol.toolset, policy.switches).add_to(app)
     health = Health(protocol.toolset.name, __version__, catalogue.health, catalogue.broken, policy.switches)
     health.add_to(app)
     draining.readiness.append(health)
@@ -256,6 +275,7 @@ def _gate_policy(
         trusted_proxies=tuple(_network(text) for text in settings.proxies),
         recorders=tuple(catalogue.recorders),
         replies=replies,
+        public_metrics=settings.public_metrics,
     )
 
 

@@ -16,6 +16,7 @@ import pluggy
 
 if TYPE_CHECKING:
     import click
+    from prometheus_client.registry import Collector
 
     from .contract import Authenticator, HealthCheck, Middleware, Prompt, Recorder, Resource, Route, Tool
     from .dispatch import CompiledTool
@@ -105,3 +106,11 @@ def gatelodge_lifespan(storage: Storage, notices: Notices) -> AbstractAsyncConte
 @hookspec
 def gatelodge_health() -> Sequence[HealthCheck]:  # type: ignore[empty-body]
     """Checks shown by `/health/ready`, run when it is asked."""
+
+
+@hookspec
+def gatelodge_metrics() -> Sequence[Collector]:  # type: ignore[empty-body]
+    """What `/metrics` shows besides calls, errors and durations, which are counted for every plugin: collectors of
+    prometheus_client made with `registry=None`, or `gatelodge.Reading` of a number you keep anyway. Names begin with that
+    of your plugin and are unique over all plugins; labels take only values you choose, never what callers send.
+    """

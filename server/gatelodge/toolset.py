@@ -11,10 +11,13 @@ from typing import Any
 from urllib.parse import unquote
 from uuid import uuid4
 
-from .contract import Call, Channel, Complete, Kind, Principal, Prompt, Resource, Result, Route, SilentChannel
+from .contract import Call, Channel, Complete, Event, Kind, Principal, Prompt, Resource, Result, Route, SilentChannel
 from .dispatch import CompiledTool, Dispatch, compile_tool, new_deadline
 from .errors import ErrorCode, ToolError
 from .plugins import Catalogue
+
+UNKNOWN_TOOL = "unknown_tool"
+"""The action of the event that a call of no tool leaves."""
 
 Visible = Callable[[Principal, Kind, str, frozenset[str]], bool]
 
@@ -82,6 +85,7 @@ class Toolset:
         self._dispatch = dispatch
         self._visible: list[Visible] = [item.visible for item in catalogue.middleware if item.visible is not None]
         self._timeout = timeout
+        self._recorders = catalogue.recorders
 
     def visible_tools(self, principal: Principal) -> list[CompiledTool]:
         """The tools this caller may call, by name."""
@@ -106,11 +110,21 @@ class Toolset:
 
     async def call_tool(self, name: str, arguments: Mapping[str, Any], origin: Origin) -> Result:
         """Call a tool. Raises `not_found` for an unknown name; every other failure is in the result."""
-        compiled = self.tool(name)
+        compiled = self._tool(name, origin)
         key = origin.idempotency_key or origin.meta.get("gatelodge/idempotency-key") or arguments.get("idempotency_key")
         read_only = compiled.tool.annotations.read_only
         call = self._call("tool", compiled.tool.name, compiled, compiled.owner, arguments, origin, read_only, key)
         return await self._dispatch(call)
+
+    def _tool(self, name: str, origin: Origin) -> CompiledTool:
+        """What a call wants; that there is none is recorded, for there will be no `Call` to record."""
+        try:
+            return self.tool(name)
+        except ToolError as error:
+            event = _unknown(name, origin, error)
+            for record in self._recorders:
+                record(event)
+            raise
 
     async def read_resource(self, uri: str, origin: Origin) -> Result:
         """Read a resource by its URI, through templates too. Raises `not_found`."""
@@ -231,6 +245,22 @@ def alias(name: str) -> str:
 def matches(name: str, patterns: Iterable[str] | None) -> bool:
     """Whether an allow-list of names and glob patterns allows the name; `None` allows all."""
     return patterns is None or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _unknown(name: str, origin: Origin, error: ToolError) -> Event:
+    principal = origin.principal
+    return Event(
+        action=UNKNOWN_TOOL,
+        outcome=error.code.value,
+        request_id=origin.request_id,
+        tenant=principal.tenant,
+        user=principal.user,
+        method=principal.method,
+        key_id=principal.key_id,
+        address=principal.address,
+        door=origin.door,
+        detail={"tool": name},
+    )
 
 
 def _owned(owner: str, item: Resource | Prompt) -> Owned:

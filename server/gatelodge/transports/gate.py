@@ -39,6 +39,8 @@ REVOCATIONS = web.AppKey("revocations", Revocations)
 
 HEALTH_PATHS = frozenset({"/", "/health", "/health/ready", "/health/mcp"})
 """Paths that answer without authentication, and say nothing that needs it."""
+METRICS_PATHS = frozenset({"/metrics", "/api/v1/mcp/metrics"})
+"""Paths that answer also while everything is switched off."""
 MCP_PATHS = frozenset({"/mcp", "/messages", "/sse"})
 RESOURCES = ("", "/mcp", "/sse")
 """What a client may take for the protected resource: the listener, or one of its endpoints."""
@@ -62,6 +64,7 @@ class GatePolicy:
     pipe: Credentials
     recorders: Sequence[Recorder] = ()
     replies: HeaderSettings = HeaderSettings()
+    public_metrics: bool = False
 
 
 def gate(policy: GatePolicy) -> Any:
@@ -81,11 +84,7 @@ def gate(policy: GatePolicy) -> Any:
         try:
             _check_host(request, policy)
             _check_origin(request, policy)
-            if request.path not in HEALTH_PATHS:
-                refuse_when_disabled(policy.switches)
-                if policy.replies.tls_required and not _is_secure(request, policy):
-                    require_tls(request)
-                await _sign_in(request, policy)
+            await _let_in(request, policy)
             return await handler(request)
         except ToolError as error:
             if PRINCIPAL not in request:
@@ -200,6 +199,20 @@ def _credentials(request: web.Request, policy: GatePolicy) -> Credentials:
     address, trusted = client_address(request, policy.trusted_proxies)
     headers = {name.lower(): value for name, value in request.headers.items()}
     return Credentials(headers=headers, address=address, trusted_peer=trusted, door="http")
+
+
+async def _let_in(request: web.Request, policy: GatePolicy) -> None:
+    """Health is open to all, metrics to this machine, everything else to who signs in."""
+    if request.path in HEALTH_PATHS:
+        return
+    if request.path in METRICS_PATHS:
+        if policy.public_metrics or _credentials(request, policy).from_this_machine:
+            return
+    else:
+        refuse_when_disabled(policy.switches)
+    if policy.replies.tls_required and not _is_secure(request, policy):
+        require_tls(request)
+    await _sign_in(request, policy)
 
 
 async def _sign_in(request: web.Request, policy: GatePolicy) -> None:

@@ -7,6 +7,8 @@ import secrets
 import time
 from collections import OrderedDict
 
+from aiohttp import web
+
 from ..contract import Principal
 from ..notices import Notice
 from ..protocol.conversation import Conversation
@@ -110,3 +112,6 @@ class Sessions:
             if len(self._open) < self._most and not self._is_idle(oldest):
                 return
             await self.end(oldest.id)
+
+
+SESSIONS = web.AppKey("sessions", Sessions)

@@ -1,0 +1,80 @@
+"""Metrics as JSON: the dotted names that deployment guides tell people to watch, and everything else by its own name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Metric
+
+from .calls import CALLS, DURATION, ERRORS
+
+QUERIES = {"sql": ("query", "executions")}
+"""Plugins whose tools go by other words."""
+
+
+def json_view(registry: CollectorRegistry, plugins: Iterable[str]) -> dict[str, Any]:
+    """`{timestamp, metrics, families}`: `metrics` has the dotted names of each plugin's tools, `families` every sample.
+
+    Durations are in milliseconds in `metrics`, and in seconds, as their names say, in `families`.
+    """
+    families = {family.name: family for family in registry.collect()}
+    dotted: dict[str, Any] = {}
+    for plugin in plugins:
+        dotted |= _dotted(families, plugin)
+    return {
+        "timestamp": datetime.now(UTC).isoformat(),
+        "metrics": dotted,
+        "families": {name: _family(family) for name, family in families.items()},
+    }
+
+
+def _dotted(families: dict[str, Metric], plugin: str) -> dict[str, Any]:
+    noun, counted = QUERIES.get(plugin, ("tool", "invocations"))
+    prefix = f"mcp.{plugin}.{noun}"
+    return {
+        f"{prefix}.{counted}": _counted(families[CALLS.removesuffix("_total")], plugin, "outcome"),
+        f"{prefix}.errors": _counted(families[ERRORS.removesuffix("_total")], plugin, "code"),
+        f"{prefix}.duration": _timed(families[DURATION], plugin),
+    }
+
+
+def _counted(family: Metric, plugin: str, label: str) -> dict[str, Any]:
+    """`{total, by_name, by_<label>}`."""
+    names: dict[str, float] = {}
+    others: dict[str, float] = {}
+    for labels, value in _of_tools(family, plugin, "_total"):
+        names[labels["name"]] = names.get(labels["name"], 0) + value
+        others[labels[label]] = others.get(labels[label], 0) + value
+    return {"total": sum(names.values()), "by_name": names, f"by_{label}": others}
+
+
+def _timed(family: Metric, plugin: str) -> dict[str, Any]:
+    """`{count, mean_ms, by_name: {name: {count, mean_ms}}}`; a mean of nothing is null."""
+    counts = {labels["name"]: value for labels, value in _of_tools(family, plugin, "_count")}
+    sums = {labels["name"]: value for labels, value in _of_tools(family, plugin, "_sum")}
+    by_name = {name: _mean(counts[name], sums[name]) for name in counts}
+    return {**_mean(sum(counts.values()), sum(sums.values())), "by_name": by_name}
+
+
+def _mean(count: float, seconds: float) -> dict[str, Any]:
+    return {"count": count, "mean_ms": round(1000 * seconds / count, 3) if count else None}
+
+
+def _of_tools(family: Metric, plugin: str, suffix: str) -> list[tuple[dict[str, str], float]]:
+    return [
+        (sample.labels, sample.value)
+        for sample in family.samples
+        if sample.name.endswith(suffix) and sample.labels["kind"] == "tool" and sample.labels["plugin"] == plugin
+    ]
+
+
+def _family(family: Metric) -> dict[str, Any]:
+    """Without the times of creation, which the text form leaves out too."""
+    samples = [
+        {"name": sample.name, "labels": sample.labels, "value": sample.value}
+        for sample in family.samples
+        if not sample.name.endswith("_created")
+    ]
+    return {"type": family.type, "help": family.documentation, "samples": samples}
