@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -128,9 +129,11 @@ def refuse(calls: int) -> None:
         lambda calls: {"note": "use Bearer abcdefgh12345678"},
         lambda calls: {"password": "canary-77"},
         lambda calls: {"key": "glk_0123456789abcdef"},
+        lambda calls: {"line": json.dumps({"a": json.dumps({"token": "canary-80"})})},
         lambda calls: Result(content=(Text('{"api_key": "canary-78"}'),)),
+        lambda calls: {"rows": [{"name": "a", "private_key": "canary-79"}]},
     ],
-    ids=["raised", "error", "truncated", "too large", "bearer", "password", "key", "text"],
+    ids=["raised", "error", "truncated", "too large", "bearer", "password", "key", "json in json", "text", "field"],
 )
 async def test_what_may_not_be_kept_is_asked_for_each_time(place: Redis | None, give: Any) -> None:
     """Errors, truncated and large results, and whatever looks like a secret, which no store ever sees."""
@@ -157,6 +160,12 @@ async def test_every_kind_of_content_comes_back_as_it_was(post: Post) -> None:
     assert again.structured == {"amount": "1.50", "list": [None, 1.5, "ü"]}
     assert again.content == give.content
     assert again.meta == {"demo/a": 1, "gatelodge/cached": True}
+
+
+async def test_a_secret_that_is_not_there_keeps_nothing_out(post: Post) -> None:
+    """A member named like one may be empty, or say that there is one."""
+    tool = source_tool(Source(lambda calls: {"password": None, "has_token": True, "tokens_used": 3, "calls": calls}))
+    assert [(await post.call(tool)).structured["calls"] for _ in range(2)] == [1, 1]
 
 
 @pytest.mark.parametrize(

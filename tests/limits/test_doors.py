@@ -11,7 +11,7 @@ import pytest
 from marshmallow import Schema
 from mcp import Client
 
-from gatelodge import Tool, ToolError, hookimpl
+from gatelodge import Call, Resource, Result, TextContents, Tool, ToolError, hookimpl
 from gatelodge.limiter.settings import RateLimitSettings, limit_switches
 from gatelodge.storage.postgres import create_pool
 from gatelodge.switches import Switches
@@ -39,6 +39,14 @@ class DemoPlugin:
     def gatelodge_tools(self) -> Sequence[Tool]:
         tool = Tool(name="demo.read", title="Read", description="Reads.", input=NoArguments, handler=answer)
         return (tool,)
+
+    @hookimpl
+    def gatelodge_resources(self) -> Sequence[Resource]:
+        return (Resource(uri="demo://page", name="page", title="Page", description="A page.", handler=page),)
+
+
+async def page(call: Call) -> Result:
+    return Result(content=(TextContents("demo://page", "hello"),))
 
 
 async def rest(gate: Gatelodge) -> tuple[int, Mapping[str, str], Any]:
@@ -84,6 +92,17 @@ async def test_limits_look_the_same_over_every_door(open_gatelodge: OpenGatelodg
     assert (error["code"], error["details"]["policy"]) == ("rate_limited", "user-day")
     assert int(headers["Retry-After"]) >= error["retry_after"] > 40_000
     assert [error for _, _, error in replies[:2]] == [None, None]
+
+
+async def test_reading_a_resource_counts_too(open_gatelodge: OpenGatelodge) -> None:
+    """For the limits a user has over everything."""
+    gate = await open_gatelodge(("demo", DemoPlugin), GATELODGE_RATE_LIMIT_USER="1/day")
+    await gate.call("demo.read")
+    body = {"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {"uri": "demo://page", "_meta": META}}
+    headers = {"MCP-Protocol-Version": STATELESS, "Mcp-Method": "resources/read", "Mcp-Name": "demo://page"}
+    async with gate.session.post(f"{gate.url}/mcp", json=body, headers={**ACCEPT, **headers}) as reply:
+        assert (await reply.json())["error"]["data"]["code"] == "rate_limited"
+        assert int(reply.headers["Retry-After"]) > 80_000
 
 
 async def test_health_tells_of_limits_and_cache(open_gatelodge: OpenGatelodge, valkey: str) -> None:

@@ -48,6 +48,11 @@ class Cache:
         async with self._breaker.lifespan():
             yield
 
+    @property
+    def outages(self) -> int:
+        """How often Redis went away."""
+        return 0 if self._breaker is None else self._breaker.outages
+
     def place(self) -> str:
         """Where entries are. Raises `RedisGone` while Redis is."""
         if self._breaker is None:

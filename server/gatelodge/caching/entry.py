@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import random
 import re
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from .. import content
 from ..contract import Result
-from ..redaction import SECRET_TEXT
+from ..redaction import SECRET_TEXT, is_secret
 
 _BLOCKS: dict[str, type[Any]] = {
     kind.__name__: kind for kind in (content.Text, content.Image, content.Audio, content.ResourceLink)
@@ -20,6 +21,9 @@ _BLOCKS: dict[str, type[Any]] = {
 
 
 _ESCAPED_QUOTE = re.compile(r'\\+"')
+
+
+_is_secret = lru_cache(maxsize=4096)(is_secret)
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
@@ -74,12 +78,21 @@ def encode(result: Result, *, made: float, took: float, ttl: float, limit: int) 
     blocks = [(type(block).__name__, msgspec.Raw(encode_json(block))) for block in result.content]
     entry = Entry(msgspec.Raw(encode_json(result.structured)), blocks, dict(result.meta), made, took, ttl)
     data = encode_json(entry)
-    return None if len(data) > limit or _has_secret(data) else data
+    return None if len(data) > limit or _holds_secret(msgspec.json.decode(data)) else data
 
 
-def _has_secret(data: bytes) -> bool:
-    """JSON may stand inside a string of JSON, so quotes are looked at as if nothing escaped them."""
-    return SECRET_TEXT.search(_ESCAPED_QUOTE.sub('"', data.decode())) is not None
+def _holds_secret(value: Any) -> bool:
+    """Whether a member's name says that it holds a secret, and it holds something; or a text looks like one."""
+    if isinstance(value, str):
+        # JSON may stand inside a string of JSON: its quotes are looked at as if nothing escaped them.
+        return SECRET_TEXT.search(_ESCAPED_QUOTE.sub('"', value)) is not None
+    if isinstance(value, dict):
+        return any(_holds_secret(item) or (_is_value(item) and _is_secret(name)) for name, item in value.items())
+    return isinstance(value, list) and any(_holds_secret(item) for item in value)
+
+
+def _is_value(item: Any) -> bool:
+    return item is not None and not isinstance(item, bool)
 
 
 def _truncated(structured: Any) -> bool:

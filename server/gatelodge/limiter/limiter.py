@@ -41,6 +41,16 @@ class Limiter:
         return 0 if self._breaker is None else self._breaker.outages
 
     @property
+    def decisions(self) -> dict[str, float]:
+        """How many calls were `allowed` and `refused`, and how many of them decided in this process for want of Redis."""
+        return {name: count for name, count in self.counts.items() if ":" not in name}
+
+    def policies(self, what: str) -> dict[str, float]:
+        """The same by policy; `what` is `refused` or `shadowed`."""
+        counts = ((name.partition(":"), count) for name, count in self.counts.items())
+        return {policy: count for (kind, colon, policy), count in counts if colon and kind == what}
+
+    @property
     def retry_after(self) -> float:
         """Seconds after which Redis may be back."""
         return self._breaker.retry_after if self._breaker is not None else 0.0

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from marshmallow import fields, validate
+from prometheus_client.registry import Collector
 
 from ..caching.cache import Cache
 from ..caching.entry import Entry, decode, encode
@@ -19,6 +20,7 @@ from ..caching.key import Scope, entry_key, scope_of
 from ..contract import Call, Channel, HealthCheck, Middleware, Next, Phase, Result
 from ..errors import ToolError
 from ..hookspecs import hookimpl
+from ..metrics import Reading
 from ..settings import ByTool, ByToolField, Environment, setting
 from ..storage import Storage
 from ..switches import Switch, Switches
@@ -109,6 +111,13 @@ class CachePlugin:
     @hookimpl
     def gatelodge_health(self) -> Sequence[HealthCheck]:
         return (HealthCheck("cache", self.check, critical=False),)
+
+    @hookimpl
+    def gatelodge_metrics(self) -> Sequence[Collector]:
+        return (
+            Reading("gatelodge_cache_lookups_total", "Reads that asked the cache.", lambda: dict(self.counts), "result"),
+            Reading("gatelodge_cache_redis_outages_total", "Times Redis was lost.", lambda: self._cache.outages),
+        )
 
     async def check(self) -> str:
         """Where results are kept, and how often they served. Fails while Redis is gone."""

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 import msgspec
 from marshmallow import fields, validate
+from prometheus_client.registry import Collector
 
 from ..contract import Call, HealthCheck, Middleware, Next, Phase, Result
 from ..errors import ErrorCode, ToolError
 from ..hookspecs import hookimpl
+from ..metrics import Reading
 from ..settings import ByTool, ByToolField, Environment, setting, whole_number
 from ..storage import Storage
 from ..switches import Switch
@@ -80,6 +82,11 @@ class ConcurrencyPlugin:
     @hookimpl
     def gatelodge_health(self) -> Sequence[HealthCheck]:
         return (HealthCheck("concurrency", self.check, critical=False),)
+
+    @hookimpl
+    def gatelodge_metrics(self) -> Sequence[Collector]:
+        help = "Calls refused because too many ran."
+        return (Reading("gatelodge_concurrency_refusals_total", help, lambda: self.refused),)
 
     async def check(self) -> str:
         """How many calls run, over all tenants, and how many were refused."""

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from prometheus_client.registry import Collector
+
 from ..contract import Call, HealthCheck, Middleware, Next, Phase, Result
 from ..dispatch import answered
 from ..errors import ErrorCode, ToolError
@@ -23,6 +25,7 @@ from ..limiter.settings import (
     limit_switches,
     read_book,
 )
+from ..metrics import Reading
 from ..settings import Environment
 from ..storage import Storage
 from ..switches import Switch, Switches
@@ -62,6 +65,17 @@ class RateLimitsPlugin:
     @hookimpl
     def gatelodge_health(self) -> Sequence[HealthCheck]:
         return (HealthCheck("rate_limits", self.check, critical=False),)
+
+    @hookimpl
+    def gatelodge_metrics(self) -> Sequence[Collector]:
+        """What the limiter counts anyway. Policies are the operator's, so there are only so many."""
+        name = "gatelodge_rate_limit"
+        return (
+            Reading(f"{name}_decisions_total", "Calls decided.", lambda: self.limiter.decisions, "decision"),
+            Reading(f"{name}_refusals_total", "Refusals.", lambda: self.limiter.policies("refused"), "policy"),
+            Reading(f"{name}_shadowed_total", "In shadow mode.", lambda: self.limiter.policies("shadowed"), "policy"),
+            Reading(f"{name}_redis_outages_total", "Times Redis was lost.", lambda: self.limiter.outages),
+        )
 
     async def handle(self, call: Call, call_next: Next) -> Result:
         buckets = self._book.buckets(call) if self._switches.get(ENABLED) else []
