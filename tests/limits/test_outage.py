@@ -114,3 +114,25 @@ async def test_more_callers_than_connections_are_no_outage(post: Post) -> None:
     results = await asyncio.gather(*(post.call(READ_TOOL) for _ in range(400)))
     assert {result.outcome for result in results} == {"ok"}
     assert (post.plugin.limiter.outages, post.plugin.limiter.counts["local"]) == (0, 0)
+
+
+async def test_a_restart_under_load_loses_no_call(post: Post, own_valkey: ValkeyServer) -> None:
+    """Every call is answered throughout, and Redis decides again at the end."""
+    post.set("rate_limits", {"user": "1000000/day"})
+    ended = asyncio.Event()
+
+    async def keep_calling() -> set[str]:
+        seen = set()
+        while not ended.is_set():
+            seen.add((await post.call(READ_TOOL)).outcome)
+            await asyncio.sleep(0.002)
+        return seen
+
+    callers = [asyncio.create_task(keep_calling()) for _ in range(10)]
+    await asyncio.to_thread(own_valkey.stop)
+    await asyncio.to_thread(own_valkey.start)
+    await post.until_redis_is_back()
+    ended.set()
+    assert await asyncio.gather(*callers) == [{"ok"}] * 10
+    assert post.plugin.limiter.counts["local"] > 0
+    assert (await post.call(DESTROY_TOOL)).outcome == "ok"

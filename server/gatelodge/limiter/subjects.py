@@ -19,7 +19,7 @@ SUBJECTS: Mapping[str, Callable[[Call], str | None]] = {
 """What each kind of policy counts by, always inside one tenant; None where it has nothing to count."""
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def key(tenant: UUID, policy: str, subject: str) -> str:
     """One hash tag a tenant, so that a cluster holds its buckets together. The tenant is the salt of what it hides."""
     tag = blake2b(tenant.bytes, digest_size=10).hexdigest()

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TIMEOUT = 0.5
-"""Seconds a command may take on the way of a call. Longer than a healthy server ever needs."""
+TIMEOUT = 1.0
+"""Seconds a command may take on the way of a call: longer than a healthy server needs, even if this process is busy."""
 PROBE_INTERVAL = 1.0
 UNREACHABLE = (RedisError, OSError, TimeoutError)
 
