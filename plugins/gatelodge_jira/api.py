@@ -62,6 +62,10 @@ class JiraAPI(ABC):
     async def histories(self, issues: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
         """The whole history of each of a page of issues, by key, oldest first."""
 
+    @abstractmethod
+    async def projects(self) -> list[str]:
+        """Keys of the projects that the account may see, `PAGE` at most."""
+
     # --- what is the same --------------------------------------------------------------------------------------
 
     def path(self, *parts: str) -> str:
@@ -152,6 +156,10 @@ class Cloud(JiraAPI):
         reply = await self.client.send(Request("POST", path, body={"jql": jql}, safe=True))
         return int(reply["count"]), True
 
+    async def projects(self) -> list[str]:
+        found = await self._metadata.get("projects", lambda: self.get("project", "search", maxResults=str(PAGE)))
+        return [item["key"] for item in found["values"]]
+
     def document(self, markdown: str | None, adf: dict[str, Any] | None) -> Any:
         return adf if adf is not None else to_adf(markdown or "")
 
@@ -198,6 +206,10 @@ class DataCenter(JiraAPI):
         body = {"jql": jql, "fields": ["id"], "maxResults": 0, "startAt": 0}
         reply = await self.client.send(Request("POST", self.path("search"), body=body, safe=True))
         return int(reply["total"]), False
+
+    async def projects(self) -> list[str]:
+        found = await self._metadata.get("projects", lambda: self.get("project"))
+        return [item["key"] for item in found[:PAGE]]
 
     def document(self, markdown: str | None, adf: dict[str, Any] | None) -> Any:
         return to_wiki(adf if adf is not None else to_adf(markdown or ""))

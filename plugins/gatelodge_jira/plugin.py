@@ -13,6 +13,8 @@ from gatelodge import (
     Cursors,
     Environment,
     HealthCheck,
+    Prompt,
+    Resource,
     SecretSettings,
     StartupError,
     Storage,
@@ -25,6 +27,8 @@ from .commands import jira
 from .credentials import Vault
 from .instance import Instance
 from .instances import Instances
+from .prompts import prompts
+from .resources import resources
 from .settings import JiraSettings
 from .tools import (
     add_comment,
@@ -67,6 +71,14 @@ class JiraPlugin:
             link_issues.tool(self),
             list_transitions.tool(self),
         )
+
+    @hookimpl
+    def gatelodge_resources(self) -> Sequence[Resource]:
+        return resources(self)
+
+    @hookimpl
+    def gatelodge_prompts(self) -> Sequence[Prompt]:
+        return prompts(self)
 
     @hookimpl
     def gatelodge_port(self) -> int:

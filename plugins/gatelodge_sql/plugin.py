@@ -19,6 +19,8 @@ from gatelodge import (
     Cursors,
     Environment,
     HealthCheck,
+    Prompt,
+    Resource,
     Result,
     Route,
     RouteRequest,
@@ -32,6 +34,7 @@ from gatelodge import (
 from gatelodge.contract import JSON
 from gatelodge.schema import json_schema
 
+from .resources import prompts, resources
 from .runner import Limits, Runner, prepare
 from .settings import SQLSettings
 from .source import Source, open_sources
@@ -96,6 +99,14 @@ class SQLPlugin:
             )
             for template in self._templates.values()
         ]
+
+    @hookimpl
+    def gatelodge_resources(self) -> Sequence[Resource]:
+        return resources(self._templates, lambda: self._sources[OWN_SOURCE])
+
+    @hookimpl
+    def gatelodge_prompts(self) -> Sequence[Prompt]:
+        return prompts()
 
     @hookimpl
     def gatelodge_routes(self) -> Sequence[Route]:
