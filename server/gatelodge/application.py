@@ -34,10 +34,11 @@ from .switches import Switches
 from .switches.core import core_switches, follow_log_level
 from .switches.store import live_switches
 from .toolset import Toolset
-from .transports.gate import GatePolicy, Network, gate, set_up
+from .transports.gate import GatePolicy, gate, set_up
 from .transports.headers import HeaderSettings
 from .transports.health import Health
 from .transports.metrics import Metrics, of_listeners
+from .transports.peers import Network
 from .transports.rest import Rest
 from .transports.sessions import SESSIONS, Sessions
 from .transports.sse import LegacySSE

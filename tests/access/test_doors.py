@@ -87,7 +87,7 @@ async def test_switched_off_at_every_door(gate: Gatelodge, database: str) -> Non
     for path in ("/", "/health", "/health/ready", "/health/mcp"):
         async with gate.session.get(gate.url + path) as reply:
             assert reply.status == 200
-    for path in ("/tools", "/api/v1/mcp/tools/list", "/metrics", "/sse"):
+    for path in ("/tools", "/api/v1/mcp/tools/list", "/sse"):
         async with gate.session.get(gate.url + path, headers=shared) as reply:
             assert reply.status == 503
     await forget(pool, "mcp_enabled")

@@ -152,5 +152,5 @@ def test_which_address_is_this_machine() -> None:
     def local(address: str | None) -> bool:
         return Credentials(headers={}, address=address, trusted_peer=False, door="http").from_this_machine
 
-    assert [local(address) for address in ("127.0.0.1", "127.8.8.8", "::1")] == [True] * 3
+    assert [local(address) for address in ("127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1")] == [True] * 4
     assert [local(address) for address in ("10.0.0.1", "::", "0.0.0.0", "", None, str(UUID(int=1)))] == [False] * 6

@@ -6,7 +6,6 @@ Source: MCP "Security & Endpoint" (Origin validation against DNS rebinding), RFC
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,10 +25,10 @@ from ..protocol.peer import CallHeaders
 from ..switches import Switches
 from ..switches.core import ORIGINS, refuse_when_disabled
 from .headers import HeaderSettings, add_headers, compress, preflight, require_tls
+from .peers import Network, client_address, host_name, within
 
 logger = logging.getLogger(__name__)
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PRINCIPAL = web.RequestKey("principal", Principal)
@@ -158,23 +157,6 @@ def error_reply(request: web.Request, error: ToolError, headers: Mapping[str, st
     return json_response({"error": body}, status=error.status, headers=headers)
 
 
-def client_address(request: web.Request, trusted: Sequence[Network]) -> tuple[str | None, bool]:
-    """The client's address and whether the peer may speak for others.
-
-    `X-Forwarded-For` is read from the right, past trusted proxies, so a client cannot set its own address.
-    """
-    peer = request.remote
-    if peer is None or not _within(peer, trusted):
-        return peer, False
-    hops = [hop.strip() for hop in ",".join(request.headers.getall("X-Forwarded-For", ())).split(",") if hop.strip()]
-    for hop in reversed(hops):
-        if not _is_address(hop):
-            break
-        if not _within(hop, trusted):
-            return hop, True
-    return peer, True
-
-
 def call_headers(request: web.Request) -> CallHeaders:
     return CallHeaders(request.headers.get("Idempotency-Key"), request.headers.get("traceparent"))
 
@@ -255,7 +237,7 @@ def _origin(request: web.Request, policy: GatePolicy) -> str:
 
 
 def _scheme(request: web.Request, policy: GatePolicy) -> str:
-    if request.remote is not None and _within(request.remote, policy.trusted_proxies):
+    if request.remote is not None and within(request.remote, policy.trusted_proxies):
         return request.headers.get("X-Forwarded-Proto", request.scheme)
     return request.scheme
 
@@ -265,7 +247,7 @@ def _is_secure(request: web.Request, policy: GatePolicy) -> bool:
 
 
 def _check_host(request: web.Request, policy: GatePolicy) -> None:
-    if policy.hosts is not None and _host_name(request.headers.get("Host", "")) not in policy.hosts:
+    if policy.hosts is not None and host_name(request.headers.get("Host", "")) not in policy.hosts:
         raise ToolError(ErrorCode.FORBIDDEN, "The Host header names a host this listener does not serve.")
 
 
@@ -273,25 +255,8 @@ def _check_origin(request: web.Request, policy: GatePolicy) -> None:
     origin = request.headers.get("Origin")
     if origin is None or origin in policy.switches.get(ORIGINS):
         return
-    if policy.hosts is None or _host_name(urlsplit(origin).netloc) not in policy.hosts:
+    if policy.hosts is None or host_name(urlsplit(origin).netloc) not in policy.hosts:
         raise ToolError(ErrorCode.FORBIDDEN, "This Origin is not allowed.")
-
-
-def _host_name(host: str) -> str:
-    """The name in a Host header, without its port and in lower case."""
-    return (host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host).strip("[]").lower()
-
-
-def _within(address: str, networks: Sequence[Network]) -> bool:
-    return bool(networks) and _is_address(address) and any(ipaddress.ip_address(address) in net for net in networks)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _from_http(error: web.HTTPException) -> ToolError:
