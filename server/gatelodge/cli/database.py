@@ -27,7 +27,7 @@ async def on_database(action: Callable[[Storage, Switches], Awaitable[T]]) -> T:
     plugins.load()
     catalogue = plugins.configure(environment, strict=False)
     switches = Switches([*core_switches(environment), *catalogue.switches])
-    async with open_storage(environment.read(StorageSettings), plugins.migrations()) as storage:
+    async with open_storage(environment.read(StorageSettings), plugins.migrations(), join=True) as storage:
         try:
             return await action(storage, switches)
         except ToolError as error:

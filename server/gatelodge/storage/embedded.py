@@ -62,14 +62,14 @@ async def embedded_postgres(data_dir: Path) -> AsyncIterator[str]:
             await _initialise(folder, binaries, lock)
         with _sockets(folder) as sockets:
             async with _running(folder, binaries, sockets, lock) as process:
-                administrator = _dsn(SUPERUSER, folder.secret(), "postgres", sockets)
+                administrator = dsn_of(SUPERUSER, folder.secret(), "postgres", sockets)
                 password = secrets.token_urlsafe(24)
                 await _until_ready(process, administrator, folder)
                 await _prepare(administrator, password)
-                yield _dsn(ROLE, password, DATABASE, sockets)
+                yield dsn_of(ROLE, password, DATABASE, sockets)
 
 
-def _dsn(role: str, password: str, database: str, sockets: Path) -> str:
+def dsn_of(role: str, password: str, database: str, sockets: Path) -> str:
     return f"postgresql://{role}:{quote(password)}@/{database}?host={quote(str(sockets))}&port={PORT}"
 
 

@@ -13,6 +13,7 @@ from ..settings import setting
 from ..switches import Changes
 from . import Storage, StorageError, migrations
 from .embedded import default_data_dir, embedded_postgres
+from .joining import running_dsn
 from .postgres import create_pool, plain_dsn
 from .redis import connect
 
@@ -51,24 +52,32 @@ class StorageSettings:
 
 
 @asynccontextmanager
-async def open_dsn(settings: StorageSettings) -> AsyncIterator[str]:
-    """The DSN to use; an embedded Postgres runs for as long as this is open."""
+async def open_dsn(settings: StorageSettings, *, join: bool = True) -> AsyncIterator[str]:
+    """The DSN to use; an embedded Postgres runs for as long as this is open.
+
+    `join` says that the one of a server that runs already will do, which is what a command beside it wants.
+    """
     if settings.database_url is not None:
         yield settings.database_url
         return
     data_dir = Path(settings.data_dir) if settings.data_dir else default_data_dir()
+    if join and (running := await running_dsn(data_dir)) is not None:
+        yield running
+        return
     async with embedded_postgres(data_dir) as dsn:
         yield dsn
 
 
 @asynccontextmanager
-async def open_storage(settings: StorageSettings, sources: Sequence[str] = ()) -> AsyncIterator[Storage]:
+async def open_storage(
+    settings: StorageSettings, sources: Sequence[str] = (), *, join: bool = False
+) -> AsyncIterator[Storage]:
     """Pools for the time a server runs. Migrates the embedded Postgres; a configured one must be migrated already.
 
     Raises `StorageError`.
     """
     async with AsyncExitStack() as stack:
-        dsn = await stack.enter_async_context(open_dsn(settings))
+        dsn = await stack.enter_async_context(open_dsn(settings, join=join))
         all_sources = [*migrations.CORE, *sources]
         if settings.embedded:
             await migrations.up(dsn, all_sources)
