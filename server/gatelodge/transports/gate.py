@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -24,6 +24,7 @@ from ..protocol.jsonrpc import INVALID_REQUEST, ProtocolError, error_response
 from ..protocol.peer import CallHeaders
 from ..switches import Switches
 from ..switches.core import ORIGINS, refuse_when_disabled
+from .discretion import be_discreet
 from .headers import HeaderSettings, add_headers, compress, preflight, require_tls
 from .peers import Network, client_address, host_name, within
 
@@ -62,7 +63,7 @@ class GatePolicy:
     resource: ProtectedResource | None = None
     pipe: Credentials
     recorders: Sequence[Recorder] = ()
-    replies: HeaderSettings = HeaderSettings()
+    replies: HeaderSettings = field(default_factory=HeaderSettings)
     public_metrics: bool = False
 
 
@@ -130,6 +131,7 @@ def end_when_revoked(request: web.Request) -> None:
 
 def set_up(app: web.Application, policy: GatePolicy) -> None:
     """What streams need of the policy, and the public documents of RFC 9728: one for each path of the resource."""
+    be_discreet()
     app[REVOCATIONS] = policy.revocations
     add_headers(app, policy.replies, policy.switches, lambda request: _is_secure(request, policy))
     if policy.resource is not None:
