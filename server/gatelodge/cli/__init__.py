@@ -14,8 +14,10 @@ from .audit import audit
 from .doctor import doctor
 from .idempotency import idempotency
 from .keys import keys
+from .maintenance import maintenance
 from .migrate import migrate
 from .plugins import plugins
+from .report import report
 from .serve import serve
 from .settings import settings
 from .stdio import stdio
@@ -44,7 +46,7 @@ def cli() -> None:
     """A governed MCP server for Jira and SQL."""
 
 
-for command in (serve, stdio, migrate, plugins, tools, doctor, keys, settings, audit, idempotency):
+for command in (serve, stdio, migrate, plugins, tools, doctor, keys, settings, audit, idempotency, maintenance, report):
     cli.add_command(command)
 
 

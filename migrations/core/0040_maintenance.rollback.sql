@@ -1,0 +1,2 @@
+DROP TABLE call_metrics_daily;
+DROP TABLE maintenance_runs;
