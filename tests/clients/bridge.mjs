@@ -1,5 +1,5 @@
 // The official TypeScript client, driven by a test: one JSON line in, one JSON line out.
-// First line: {"door": "http" | "sse" | "stdio", "url", "command", "args", "env", "mode"}; then {"name", "arguments"} for each call.
+// First line: {"door": "http" | "sse" | "stdio", "url", "command", "args", "env", "mode", "headers"}; then {"name", "arguments"} for each call.
 import { createInterface } from 'node:readline';
 
 const { MODULES: modules } = process.env;
@@ -15,13 +15,19 @@ const next = async () => {
 const say = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 
 const setup = await next();
+const options = { requestInit: { headers: setup.headers } };
 const transports = {
-    http: () => new StreamableHTTPClientTransport(new URL(setup.url)),
-    sse: () => new SSEClientTransport(new URL(setup.url)),
+    http: () => new StreamableHTTPClientTransport(new URL(setup.url), options),
+    sse: () => new SSEClientTransport(new URL(setup.url), options),
     stdio: () => new StdioClientTransport({ command: setup.command, args: setup.args, env: setup.env })
 };
 const client = new Client({ name: 'test', version: '1' }, { versionNegotiation: { mode: setup.mode } });
-await client.connect(transports[setup.door]());
+try {
+    await client.connect(transports[setup.door]());
+} catch (error) {
+    say({ thrown: String(error) });
+    process.exit();
+}
 const { tools } = await client.listTools();
 say({ tools: tools.map((tool) => tool.name) });
 for (let call = await next(); call !== undefined; call = await next()) {
