@@ -16,14 +16,17 @@ SECRET_FIELD = re.compile(
     r"|(^|[-_a-z])(token|jwt|bearer|signature)s?$|(^|_)(pwd|auth)$",
     re.IGNORECASE,
 )
+# Nothing in it may start again within a run of what it has read, or hostile text would take the square of its length.
 SECRET_TEXT = re.compile(
     r"""
-      (?P<scheme>\b(?:bearer|basic|token)\s+)[\w.~+/=-]{8,}           # RFC 9110 credentials
-    | (?P<url>\b[a-z][a-z0-9+.-]*://)[^\s/@:]*:[^\s@]+(?=@)           # a login in a URL
-    | (?P<pair>\b(?:[\w-]*(?:password|passwd|secret|token|api[-_]?key|access[-_]?key))["']?\s*[:=]\s*["']?)[^\s"',;&]+
-    | \beyJ[\w-]+\.[\w-]+\.[\w-]*                                     # a JWT
+      # Credentials of RFC 9110 (but not "basic authentication"), a login in a URL, an assignment, a JWT, what services issue
+      (?P<scheme>\b(?:bearer|basic|token)\s+)(?=\S*[\d=]|\S{20})[\w.~+/=-]{8,}
+    | (?P<url>(?<![a-z0-9+.-])[a-z0-9+.-]+://)[^\s/@:]{0,200}:[^\s@]{1,500}(?=@)
+    | (?P<pair>(?:(?<![\w-])[\w-]*(?:password|passwd|secret|token|api[-_]?key|access[-_]?key)["']?\s*[:=]\s*["']?
+               |authorization["']?\s*[:=]\s*["']?(?:\w+\s+)?))[^\s"',;&]+
+    | (?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]*
     | \b(?:glk|gh[pousr]|github_pat|glpat|xox[abeoprs]|sk|pk|rk)[-_][\w-]{10,}
-    | \bATATT[\w=-]{10,} | \b(?:AKIA|ASIA)[A-Z0-9]{16}\b | \bAIza[\w-]{30,}
+    | (?<![\w-])ATATT[\w=-]{10,} | \b(?:AKIA|ASIA)[A-Z0-9]{16}\b | \bAIza[\w-]{30,}
     | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z)
     """,
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
