@@ -13,7 +13,7 @@ from joserfc import jws, jwt
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from marshmallow import Schema, fields
 
-from gatelodge import READ, WRITE, Call, Prompt, Resource, Result, Tool, hookimpl
+from gatelodge import READ, WRITE, Argument, Call, Prompt, Resource, Result, Tool, hookimpl
 from gatelodge.content import Message, Text, TextContents
 
 TENANT = UUID("6f2d5a52-55ce-4b4c-8b4f-3e8f8a4f7f10")
@@ -38,6 +38,10 @@ class Whoami(Schema):
 
 class Nothing(Schema):
     pass
+
+
+async def suggest(call: Call) -> Sequence[str]:
+    return ("one", "two")
 
 
 async def whoami(call: Call) -> Mapping[str, Any]:
@@ -70,7 +74,14 @@ class NotesPlugin:
 
         return (
             Resource(uri="notes://all", name="all", title="All", description="All notes.", handler=read),
-            Resource(uri="notes://one/{id}", name="one", title="One", description="One note.", handler=read),
+            Resource(
+                uri="notes://one/{id}",
+                name="one",
+                title="One",
+                description="One note.",
+                handler=read,
+                complete={"id": suggest},
+            ),
         )
 
     @hookimpl
@@ -78,7 +89,8 @@ class NotesPlugin:
         async def render(call: Call) -> Result:
             return Result(content=(Message("user", Text("Sum the notes up.")),))
 
-        return (Prompt(name="sum_up", title="Sum up", description="Sums up.", handler=render),)
+        style = Argument(name="style", description="How.", complete=suggest)
+        return (Prompt(name="sum_up", title="Sum up", description="Sums up.", handler=render, arguments=(style,)),)
 
 
 def new_keys() -> dict[str, Any]:

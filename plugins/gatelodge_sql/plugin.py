@@ -155,6 +155,7 @@ class SQLPlugin:
                 "params": json_schema(template.schema()),
             }
             for template in self._templates.values()
+            if request.shows(template.tool)
         ]
         return {"templates": templates, "count": len(templates)}
 

@@ -406,13 +406,17 @@ Invoke = Callable[[str, Mapping[str, Any]], Awaitable[Result]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteRequest:
-    """A plain HTTP request to a plugin's route, already authenticated. `invoke(tool, arguments)` goes through dispatch."""
+    """A plain HTTP request to a plugin's route, already authenticated.
+
+    `invoke(tool, arguments)` goes through dispatch; `shows(tool)` says whether a list may show that tool to the caller.
+    """
 
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: JSON
     principal: Principal
     invoke: Invoke
+    shows: Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,10 @@ class Toolset:
         """The tools this caller may call, by name."""
         return [tool for name, tool in self.tools.items() if self._shows(principal, "tool", name, tool.scopes)]
 
+    def shows_tool(self, principal: Principal, name: str) -> bool:
+        """Whether there is such a tool, and this caller may call it."""
+        return name in self.tools and self._shows(principal, "tool", name, self.tools[name].scopes)
+
     def visible_resources(self, principal: Principal) -> list[Owned]:
         return [item for uri, item in self.resources.items() if self._shows(principal, "resource", uri, item.scopes)]
 

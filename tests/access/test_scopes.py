@@ -134,6 +134,44 @@ async def test_lists_show_what_can_be_called(gate: Gatelodge, database: str) -> 
         assert (await ask(gate, headers, method, **target))["error"]["data"]["code"] == "forbidden"
 
 
+async def test_completion_goes_by_what_it_completes(gate: Gatelodge, database: str) -> None:
+    """Suggestions for a prompt or a template are for who may use it."""
+    references = {
+        "prompt": ({"type": "ref/prompt", "name": "sum_up"}, "style"),
+        "template": ({"type": "ref/resource", "uri": "notes://one/{id}"}, "id"),
+    }
+    rights: list[tuple[set[str], dict[str, Any], set[str]]] = [
+        ({"notes:read"}, {}, {"prompt", "template"}),
+        ({"notes:read"}, {"prompts": ()}, {"template"}),
+        ({"notes:read"}, {"resources": ("other://*",)}, {"prompt"}),
+        ({"sql:read"}, {}, set()),
+    ]
+    for scopes, allowed, expected in rights:
+        headers = await key_for(gate, database, scopes, **allowed)
+        answered = set()
+        for kind, (reference, argument) in references.items():
+            params = {"ref": reference, "argument": {"name": argument, "value": ""}}
+            answer = await ask(gate, headers, "completion/complete", **params)
+            if "result" in answer:
+                assert answer["result"]["completion"]["values"] == ["one", "two"]
+                answered.add(kind)
+            else:
+                assert answer["error"]["data"]["code"] == "forbidden"
+        assert answered == expected
+
+
+async def test_templates_are_listed_for_who_may_run_them(gate: Gatelodge, database: str) -> None:
+    """A plugin's own route shows no more than the list of tools does."""
+    seen = []
+    for scopes, tools in (({"sql:read"}, None), ({"sql:read"}, ("sql.get_*",)), ({"notes:read"}, None)):
+        headers = await key_for(gate, database, scopes, tools=tools)
+        async with gate.session.get(f"{gate.url}/templates", headers=headers) as reply:
+            seen.append([template["name"] for template in (await reply.json())["templates"]])
+    assert len(seen[0]) > len(seen[1]) > 0
+    assert all(name.startswith("get_") for name in seen[1])
+    assert seen[2] == []
+
+
 async def test_a_refusal_names_what_is_missing(gate: Gatelodge, database: str) -> None:
     """The missing scopes are in the details, for a tool, a resource and a prompt alike."""
     headers = await key_for(gate, database, {"sql:read"})

@@ -45,7 +45,9 @@ class Gate(PluginGate):
             return await self.call(name, arguments, tenant=tenant)
 
         principal = Principal(tenant=tenant, user="someone", method="test")
-        return await self._routes[path](RouteRequest(path={}, query={}, body=body, principal=principal, invoke=invoke))
+        return await self._routes[path](
+            RouteRequest(path={}, query={}, body=body, principal=principal, invoke=invoke, shows=lambda name: True)
+        )
 
 
 OpenGate = Callable[..., Awaitable[Gate]]

@@ -58,6 +58,6 @@ def _equivalents(scope: str) -> tuple[str, ...]:
 def _listed(principal: Principal, kind: Kind, name: str) -> bool:
     if kind == "tool":
         return matches(name, principal.tools)
-    if kind == "resource":
+    if kind == "resource" or (kind == "completion" and "{" in name):  # of a variable in a resource template
         return matches(name, principal.resources)
-    return kind != "prompt" or matches(name, principal.prompts)
+    return matches(name, principal.prompts)

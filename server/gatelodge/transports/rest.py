@@ -97,6 +97,7 @@ class Rest:
                     body=body,
                     principal=request[PRINCIPAL],
                     invoke=invoke,
+                    shows=lambda name: self._toolset.shows_tool(request[PRINCIPAL], name),
                 )
             )
             return _reply(request, answer) if isinstance(answer, Result) else json_response(answer)
