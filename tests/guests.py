@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 from joserfc import jws, jwt
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from marshmallow import Schema, fields
 
 from gatelodge import READ, WRITE, Argument, Call, Prompt, Resource, Result, Tool, hookimpl
 from gatelodge.content import Message, Text, TextContents
+from gatelodge.testing import Gatelodge
 
 TENANT = UUID("6f2d5a52-55ce-4b4c-8b4f-3e8f8a4f7f10")
 AUDIENCE = "https://gate.example/mcp"
@@ -141,6 +144,10 @@ class Issuer:
         header = {"alg": algorithm, "kid": kid or signing.kid}
         return jwt.encode(header, self.claims(**changes), signing, algorithms=[algorithm], registry=LENIENT)
 
+    def restore(self, keys: dict[str, Any]) -> None:
+        """Up, and with these keys alone."""
+        self.keys, self.up, self.body, self.extra = dict(keys), True, None, []
+
     async def publish(self, request: web.Request) -> web.Response:
         self.fetches += 1
         if not self.up:
@@ -151,3 +158,32 @@ class Issuer:
 
     async def describe(self, request: web.Request) -> web.Response:
         return web.json_response({"issuer": self.url, "jwks_uri": f"{self.url}/keys"})
+
+
+async def shown(gate: Gatelodge, token: str, tool: str = "notes.read") -> tuple[int, dict[str, Any]]:
+    """Status and body of a call with that token."""
+    body = {"name": tool, "arguments": {}}
+    headers = {"Authorization": f"Bearer {token}"}
+    async with gate.session.post(f"{gate.url}/tools/invoke", json=body, headers=headers) as reply:
+        return reply.status, await reply.json()
+
+
+async def refusal(gate: Gatelodge, token: str) -> str:
+    """Why a token is refused."""
+    status, body = await shown(gate, token)
+    assert (status, body["error"]["code"]) == (401, "unauthorized")
+    return str(body["error"]["message"])
+
+
+@asynccontextmanager
+async def issuing(keys: dict[str, Any]) -> AsyncIterator[Issuer]:
+    """An issuer that listens."""
+    issuer = Issuer(dict(keys))
+    app = web.Application()
+    app.router.add_get("/keys", issuer.publish)
+    app.router.add_get("/.well-known/openid-configuration", issuer.describe)
+    server = TestServer(app)
+    await server.start_server()
+    issuer.url = str(server.make_url("")).rstrip("/")
+    yield issuer
+    await server.close()

@@ -14,13 +14,25 @@ BEGIN
                 NULL;
             END;
         END IF;
-        BEGIN
-            EXECUTE format('GRANT %I TO CURRENT_USER', role);
-        EXCEPTION WHEN unique_violation OR insufficient_privilege THEN
-            NULL;
-        END;
-        PERFORM set_config('role', role, true);
-        PERFORM set_config('role', previous, true);
+        FOR attempt IN 1..100 LOOP
+            BEGIN
+                -- A lock that is taken anew is what makes this session hear of roles that others have just made.
+                PERFORM FROM pg_auth_members LIMIT 1;
+                BEGIN
+                    EXECUTE format('GRANT %I TO CURRENT_USER', role);
+                EXCEPTION WHEN unique_violation OR insufficient_privilege THEN
+                    NULL;
+                END;
+                PERFORM set_config('role', role, true);
+                PERFORM set_config('role', previous, true);
+                EXIT;
+            EXCEPTION WHEN undefined_object OR invalid_parameter_value THEN
+                IF attempt = 100 THEN
+                    RAISE;
+                END IF;
+                PERFORM pg_sleep(0.05);
+            END;
+        END LOOP;
     END LOOP;
 EXCEPTION WHEN insufficient_privilege THEN
     RAISE insufficient_privilege USING MESSAGE = format(

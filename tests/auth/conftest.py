@@ -6,10 +6,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
-from ..guests import Issuer, new_keys
+from ..guests import Issuer, issuing, new_keys
 
 
 @pytest.fixture(scope="session")
@@ -19,12 +17,5 @@ def signing_keys() -> dict[str, Any]:
 
 @pytest.fixture
 async def issuer(signing_keys: dict[str, Any]) -> AsyncIterator[Issuer]:
-    issuer = Issuer(dict(signing_keys))
-    app = web.Application()
-    app.router.add_get("/keys", issuer.publish)
-    app.router.add_get("/.well-known/openid-configuration", issuer.describe)
-    server = TestServer(app)
-    await server.start_server()
-    issuer.url = str(server.make_url("")).rstrip("/")
-    yield issuer
-    await server.close()
+    async with issuing(signing_keys) as issuer:
+        yield issuer

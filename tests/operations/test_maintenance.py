@@ -84,7 +84,8 @@ async def test_expired_keys_go_and_unknown_outcomes_stay(pool: asyncpg.Pool) -> 
     for key, state in (("old", "done"), ("lost", "unknown")):
         await pool.execute(
             "INSERT INTO idempotency_keys"
-            " (tenant_id, tool, key, fingerprint, state, request_id, lease_until, expires_at) VALUES ($1, 't', $2, '', $3, 'r', now(), now() - interval '1 day')",
+            " (tenant_id, tool, key, fingerprint, state, request_id, lease_until, expires_at)"
+            " VALUES ($1, 't', $2, '', $3, 'r', now(), now() - interval '1 day')",
             TENANT,
             key,
             state,

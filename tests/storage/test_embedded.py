@@ -185,8 +185,9 @@ async def test_nothing_is_left_running(data_dir: Path) -> None:
 async def test_without_the_kernels_help_a_shell_watches(tmp_path: Path) -> None:
     """Where the kernel does not tell a child of its parent's death, the child is interrupted all the same."""
     script = """
-import subprocess, sys
+import signal, subprocess, sys
 from gatelodge.storage.lifeline import watched
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores it, and so would the child
 child = subprocess.Popen(["sleep", "60"], start_new_session=True)
 with watched(child.pid, needed=True):
     print(child.pid, flush=True)

@@ -11,6 +11,7 @@ from .. import __version__
 from ..errors import StartupError
 from ..plugins import Plugins
 from .audit import audit
+from .backup import backup, restore
 from .doctor import doctor
 from .idempotency import idempotency
 from .keys import keys
@@ -46,7 +47,22 @@ def cli() -> None:
     """A governed MCP server for Jira and SQL."""
 
 
-for command in (serve, stdio, migrate, plugins, tools, doctor, keys, settings, audit, idempotency, maintenance, report):
+for command in (
+    serve,
+    stdio,
+    migrate,
+    plugins,
+    tools,
+    doctor,
+    keys,
+    settings,
+    audit,
+    idempotency,
+    maintenance,
+    report,
+    backup,
+    restore,
+):
     cli.add_command(command)
 
 

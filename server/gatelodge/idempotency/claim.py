@@ -90,6 +90,9 @@ class Leases:
     def forget(self, claim: KeyClaim) -> None:
         self._claims.discard(claim)
 
+    def __len__(self) -> int:
+        return sum(claim.runs for claim in self._claims)
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         task = asyncio.create_task(self._run(), name="idempotency leases")

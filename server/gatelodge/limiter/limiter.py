@@ -42,7 +42,7 @@ class Limiter:
 
     @property
     def decisions(self) -> dict[str, float]:
-        """How many calls were `allowed` and `refused`, and how many of them decided in this process for want of Redis."""
+        """How many calls were `allowed` and `refused`, and how many of them `local`, decided without Redis."""
         return {name: count for name, count in self.counts.items() if ":" not in name}
 
     def policies(self, what: str) -> dict[str, float]:

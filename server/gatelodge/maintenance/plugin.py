@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ..audit.anchors import Signer
+from ..backup.settings import BackupSettings
 from ..contract import HealthCheck
 from ..hookspecs import hookimpl
 from ..settings import Environment
@@ -44,6 +45,7 @@ class MaintenancePlugin:
     def gatelodge_configure(self, environment: Environment) -> None:
         self._settings = environment.read(MaintenanceSettings)
         self._places = Places.of(environment)
+        environment.read(BackupSettings)  # the command's, but often set in the server's environment too
 
     @hookimpl
     def gatelodge_switches(self) -> Sequence[Switch]:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from prometheus_client.registry import Collector
+
 from ..audit.journal import Entry, Journal, current, error_detail
 from ..audit.settings import AuditSettings
 from ..audit.writer import Writer
@@ -13,6 +15,7 @@ from ..contract import Call, Event, HealthCheck, Middleware, Next, Phase, Record
 from ..dispatch import answered
 from ..errors import StartupError
 from ..hookspecs import hookimpl
+from ..metrics import Reading
 from ..settings import Environment
 from ..storage import Storage
 
@@ -48,6 +51,14 @@ class AuditPlugin:
     def gatelodge_health(self) -> Sequence[HealthCheck]:
         return (HealthCheck("audit", self._check),)
 
+    @hookimpl
+    def gatelodge_metrics(self) -> Sequence[Collector]:
+        return (
+            Reading("gatelodge_audit_queue_rows", "Rows that are not written yet.", self._depth),
+            Reading("gatelodge_audit_failing", "1 while Postgres does not take rows.", self._failing),
+            Reading("gatelodge_audit_rows_total", "What became of rows.", self._counts, "event"),
+        )
+
     async def _record(self, call: Call, call_next: Next) -> Result:
         journal = self._open
         entry = Entry(journal)
@@ -76,6 +87,17 @@ class AuditPlugin:
             raise ConnectionError(writer.failing or "the queue is full")
         counts = writer.counts
         return f"{writer.depth} queued, {counts.written} written, {counts.dropped} dropped, {counts.refused} refused"
+
+    def _depth(self) -> float:
+        return self._open.writer.depth
+
+    def _failing(self) -> float:
+        return bool(self._open.writer.failing)
+
+    def _counts(self) -> dict[str, float]:
+        """See `Counts`; a failure is a batch that is tried again."""
+        counts = self._open.writer.counts
+        return {name: getattr(counts, name) for name in ("written", "dropped", "refused")}
 
     @property
     def _open(self) -> Journal:

@@ -115,7 +115,9 @@ class CachePlugin:
     @hookimpl
     def gatelodge_metrics(self) -> Sequence[Collector]:
         return (
-            Reading("gatelodge_cache_lookups_total", "Reads that asked the cache.", lambda: dict(self.counts), "result"),
+            Reading(
+                "gatelodge_cache_lookups_total", "Reads that asked the cache.", lambda: dict(self.counts), "result"
+            ),
             Reading("gatelodge_cache_redis_outages_total", "Times Redis was lost.", lambda: self._cache.outages),
         )
 

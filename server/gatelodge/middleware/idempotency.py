@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from marshmallow import fields, validate
+from prometheus_client.registry import Collector
 
 from ..audit.journal import NotIntended, entry, unrecorded
 from ..contract import Call, Middleware, Next, Phase, Result
@@ -17,6 +18,7 @@ from ..hookspecs import hookimpl
 from ..idempotency.claim import KeyClaim, Leases, check_key, fingerprint, lapsed
 from ..idempotency.store import Held, Key, Opening, look, take_over
 from ..idempotency.stored import unpack
+from ..metrics import Reading
 from ..settings import Environment, setting
 from ..storage import Storage
 from ..storage.postgres import CONNECTION_ERRORS
@@ -76,6 +78,15 @@ class IdempotencyPlugin:
         self._leases = Leases(storage.postgres, self._settings.lease)
         async with self._leases.running():
             yield
+
+    @hookimpl
+    def gatelodge_metrics(self) -> Sequence[Collector]:
+        """Replays and conflicts are outcomes of calls, and counted there."""
+        help = "Keys held by calls under way."
+        return (Reading("gatelodge_idempotency_keys_held", help, self._held),)
+
+    def _held(self) -> float:
+        return 0 if self._leases is None else len(self._leases)
 
     async def _once(self, call: Call, call_next: Next) -> Result:
         if call.idempotency_key is None or not has_effect(call):

@@ -14,6 +14,7 @@ from ..dispatch import CompiledTool
 from ..errors import ErrorCode, ToolError
 from ..hookspecs import hookimpl
 from ..identity.pins import CHANNEL, PinStore, definition, fingerprint
+from ..notices import Notices
 from ..settings import Environment, setting
 from ..storage import Storage
 
@@ -68,7 +69,7 @@ class PinningPlugin:
 
     @hookimpl
     @asynccontextmanager
-    async def gatelodge_lifespan(self, storage: Storage) -> AsyncIterator[None]:
+    async def gatelodge_lifespan(self, storage: Storage, notices: Notices) -> AsyncIterator[None]:
         if not self._on:
             yield
             return
@@ -77,7 +78,8 @@ class PinningPlugin:
         pins = frozenset((name, fingerprint(seen)) for name, seen in definitions.items())
 
         async def refresh(names: frozenset[str] | None) -> None:
-            self._quarantine(frozenset(name for name, _ in pins - await store.approved()))
+            if self._quarantine(frozenset(name for name, _ in pins - await store.approved())):
+                notices.tools_changed()
 
         await store.see(definitions)
         async with storage.changes.watching(CHANNEL, refresh):
@@ -99,7 +101,10 @@ class PinningPlugin:
             raise ToolError(ErrorCode.FORBIDDEN, f"quarantined: {names}; see: gatelodge tools pending")
         return f"{len(self._tools)} tools are as approved"
 
-    def _quarantine(self, names: frozenset[str]) -> None:
-        if names != self._quarantined:
+    def _quarantine(self, names: frozenset[str]) -> bool:
+        """Whether that is a change."""
+        changed = names != self._quarantined
+        if changed:
             logger.warning("tools in quarantine, as their definitions changed: %s", ", ".join(sorted(names)) or "none")
         self._quarantined = names
+        return changed

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from ..contract import Call, Kind, Middleware, Next, Phase, Principal, Result
 from ..hookspecs import hookimpl
+from ..notices import Notices
 from ..storage import Storage
 from ..switches import Switches
 from ..switches.core import ENABLED, refuse_when_disabled
@@ -22,8 +23,13 @@ class SwitchesPlugin:
 
     @hookimpl
     @asynccontextmanager
-    async def gatelodge_lifespan(self, storage: Storage) -> AsyncIterator[None]:
+    async def gatelodge_lifespan(self, storage: Storage, notices: Notices) -> AsyncIterator[None]:
+        def tell(enabled: bool) -> None:
+            for changed in (notices.tools_changed, notices.prompts_changed, notices.resources_changed):
+                changed()
+
         self._switches = storage.switches
+        self._switches.follow(ENABLED, tell)
         yield
 
     async def check(self, call: Call, call_next: Next) -> Result:

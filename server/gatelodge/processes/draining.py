@@ -12,6 +12,8 @@ from ..contract import Call, Next, Result
 
 SETTLE = 0.1
 """Seconds for the answer of the last call to get from its task to its stream."""
+ARRIVAL = 0.3
+"""Seconds for requests that were sent on an open connection before its client could know that it is about to close."""
 
 
 class Readiness(Protocol):
@@ -44,6 +46,7 @@ class Draining:
 
     async def quiet(self, timeout: float) -> bool:
         """Wait until no call is under way, for at most `timeout` seconds. False when some still are."""
+        await asyncio.sleep(min(ARRIVAL, timeout))
         if self._calls == 0:
             return True
         self._quiet.clear()

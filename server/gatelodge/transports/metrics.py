@@ -30,7 +30,7 @@ class Metrics:
         self._registry = registry
         self._plugins = sorted({tool.owner for tool in toolset.tools.values()})
         self._switches = switches
-        self._text = make_aiohttp_handler(registry)
+        self._text = make_aiohttp_handler(registry, disable_compression=True)  # every reply is compressed in one place
 
     def add_to(self, app: web.Application) -> None:
         for path in sorted(METRICS_PATHS):
