@@ -158,17 +158,18 @@ async def test_a_new_key_is_fetched_when_a_token_names_it(gate: Gatelodge, issue
 
 async def test_a_withdrawn_key_is_forgotten(gate: Gatelodge, issuer: Issuer) -> None:
     """A token that was taken before is refused once its key is gone from the issuer's document."""
-    old, fresh = issuer.token("ES256"), ECKey.generate_key("P-256", {"kid": "fresh", "use": "sig"})
+    old, fresh = issuer.token("ES256"), ECKey.generate_key("P-256", {"kid": "another", "use": "sig"})
     assert (await shown(gate, old))[0] == 200
-    issuer.keys = {"fresh": fresh}
+    issuer.keys = {"another": fresh}
     assert (await shown(gate, issuer.token("ES256", key=fresh)))[0] == 200
     assert "does not publish" in await refusal(gate, old)
 
 
 async def test_the_keys_outlive_an_issuer_that_is_down(gate: Gatelodge, issuer: Issuer) -> None:
     """While the issuer is down its known keys count, and an unknown one is simply unknown."""
-    issuer.up = False
     assert (await shown(gate, issuer.token()))[0] == 200
+    issuer.up = False
+    assert (await shown(gate, issuer.token(sub="bob")))[0] == 200
     assert "does not publish" in await refusal(gate, issuer.token(kid="other"))
 
 
