@@ -18,6 +18,7 @@ from gatelodge import (
     READ,
     WRITE,
     Call,
+    Channel,
     Environment,
     ErrorCode,
     Middleware,
@@ -28,6 +29,7 @@ from gatelodge import (
     Tool,
     ToolError,
 )
+from gatelodge.contract import SilentChannel
 from gatelodge.dispatch import Dispatch, compile_tool
 from gatelodge.middleware.audit import AuditPlugin
 from gatelodge.middleware.deadline import within_deadline
@@ -35,6 +37,9 @@ from gatelodge.middleware.idempotency import IdempotencyPlugin
 from gatelodge.middleware.intent import IntentPlugin
 from gatelodge.middleware.validation import validate
 from gatelodge.storage.postgres import create_pool
+
+
+SILENT = SilentChannel()
 
 
 class Upstream:
@@ -126,6 +131,7 @@ class CounterTools:
     async def add(self, call: Call) -> Result:
         if call.arguments["dry_run"]:
             return Result(structured={"number": 0})
+        await call.progress(0)
         body = {"name": call.arguments["name"], "mode": call.arguments["mode"]}
         try:
             async with self._session.post(self._url, json=body) as reply:
@@ -134,6 +140,7 @@ class CounterTools:
             raise ToolError("network_error", f"the counter went away: {type(error).__name__}") from None
         if reply.status != 200:
             raise ToolError(ErrorCode(f"upstream_{reply.status // 100}xx"), "the counter refused")
+        await call.progress(1)
         return Result(structured=answer, before={"number": answer["number"] - 1}, after=answer)
 
     async def find(self, call: Call) -> Result:
@@ -192,6 +199,7 @@ class Gate:
         tenant: UUID = LOCAL_TENANT,
         request_id: str = "r",
         timeout: float = 20.0,
+        channel: Channel = SILENT,
         **principal: Any,
     ) -> Result:
         compiled = self._tools[tool]
@@ -206,6 +214,7 @@ class Gate:
             door="test",
             deadline=asyncio.get_running_loop().time() + timeout,
             read_only=compiled.tool.annotations.read_only,
+            channel=channel,
             idempotency_key=key,  # type: ignore[arg-type]
         )
         return await self._dispatch(call)

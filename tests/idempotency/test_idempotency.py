@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from gatelodge import Result
+from gatelodge.contract import SilentChannel
 
 from ..governed import Gate, Upstream, told, until
 
@@ -121,6 +122,20 @@ async def test_a_client_that_goes_away_does_not_stop_a_write(gate: Gate, upstrea
 
     await until(recorded)
     assert (await gate.add("a", "k", mode="hold")).structured == {"number": 1}
+    assert upstream.effects == ["a"]
+
+
+class BrokenChannel(SilentChannel):
+    """A client whose connection breaks as soon as it is told something."""
+
+    async def progress(self, progress: float, total: float | None, message: str | None) -> None:
+        raise ConnectionResetError
+
+
+async def test_a_broken_connection_does_not_stop_a_write(gate: Gate, upstream: Upstream) -> None:
+    """News that cannot be told is left untold; the write ends as it would have."""
+    assert code(await gate.add("a", "k", channel=BrokenChannel())) == "ok"
+    assert (await gate.add("a", "k")).replayed
     assert upstream.effects == ["a"]
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 from ..audit.journal import Entry, entry, unrecorded
+from ..audit.line import Line
 from ..contract import Call, Middleware, Next, Phase, Result
 from ..dispatch import answered
 from ..hookspecs import hookimpl
@@ -36,10 +38,14 @@ class IntentPlugin:
     async def _write(self, call: Call, call_next: Next) -> Result:
         if not has_effect(call):
             return await call_next(call)
-        task = asyncio.create_task(_recorded(call, call_next, entry()))
+        line = Line(call.channel)
+        task = asyncio.create_task(_recorded(replace(call, channel=line), call_next, entry()))
         self._running.add(task)
         task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        finally:
+            line.gone = True
 
     def _ended(self, task: asyncio.Task[Result]) -> None:
         self._running.discard(task)
