@@ -38,7 +38,6 @@ from gatelodge.middleware.intent import IntentPlugin
 from gatelodge.middleware.validation import validate
 from gatelodge.storage.postgres import create_pool
 
-
 SILENT = SilentChannel()
 
 
