@@ -19,6 +19,7 @@ from .errors import StartupError
 from .identity.addresses import is_loopback
 from .identity.metadata import ProtectedResource
 from .identity.revocations import Revocations
+from .logs import LogSettings
 from .metrics.registry import registry_of
 from .notices import Notices
 from .plugins import Catalogue, Plugins
@@ -141,6 +142,7 @@ async def open_server(
     environment = Environment(variables)
     settings = environment.read(ServerSettings)
     processes = environment.read(ProcessSettings)
+    environment.read(LogSettings)  # whoever owns the process set its log up by then; the name must be known
     replies = environment.read(HeaderSettings)
     replies.refuse_unreachable(certificate=processes.certificate is not None, proxies=bool(settings.proxies))
     storage_settings = environment.read(StorageSettings)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import sys
 
 import click
 
 from .. import __version__
 from ..errors import StartupError
+from ..logs import LogSettings, set_up_logs
 from ..plugins import Plugins
+from ..settings import Environment
 from .audit import audit
 from .backup import backup, restore
 from .doctor import doctor
@@ -68,8 +70,8 @@ for command in (
 
 def main() -> None:
     """The console script."""
-    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
+        set_up_logs(Environment(os.environ).read(LogSettings).form)
         cli(prog_name="gatelodge")
     except StartupError as error:
         click.echo(f"gatelodge: {error}", err=True)
