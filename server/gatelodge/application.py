@@ -132,12 +132,13 @@ class Server:
 
 @asynccontextmanager
 async def open_server(
-    variables: Mapping[str, str], *, extra_plugins: Iterable[tuple[str, Any]] = ()
+    variables: Mapping[str, str], *, extra_plugins: Iterable[tuple[str, Any]] = (), join: bool = False
 ) -> AsyncIterator[Server]:
     """Everything but the sockets: plugins configured, storage and plugin lifespans open, applications built.
 
-    `variables` is the environment; `extra_plugins` are pairs of name and plugin, besides those of the entry points. Raises
-    `StartupError` with one line that says what to change.
+    `variables` is the environment; `extra_plugins` are pairs of name and plugin, besides those of the entry points.
+    `join` uses the embedded Postgres of a server that runs already, as a command beside it does. Raises `StartupError`
+    with one line that says what to change.
     """
     environment = Environment(variables)
     settings = environment.read(ServerSettings)
@@ -155,7 +156,7 @@ async def open_server(
     compiled = _compile(plugins)
     plugins.tell_compiled(compiled)
     async with AsyncExitStack() as stack:
-        storage = await stack.enter_async_context(open_storage(storage_settings, plugins.migrations()))
+        storage = await stack.enter_async_context(open_storage(storage_settings, plugins.migrations(), join=join))
         storage = await stack.enter_async_context(live_switches(storage, [*core, *catalogue.switches]))
         follow_log_level(storage.switches)
         notices = Notices()

@@ -304,7 +304,8 @@ class Tool:
 
     `name` is `<plugin>.<verb>`, of `[A-Za-z0-9_.-]{1,64}`. `input` and `output` are marshmallow schema classes, or JSON Schema
     2020-12 objects written elsewhere; both are compiled once at start-up. `scopes` default to `<plugin>:read` or
-    `<plugin>:write`, by the annotations.
+    `<plugin>:write`, by the annotations. Without annotations a tool counts as a destructive write: what only reads says
+    so, and its results may then be cached (`meta={"gatelodge/cache": False}` forbids it).
 
     `reconcile` of a write looks for the effect of an earlier call with these arguments whose outcome nobody knows. It
     changes nothing, and answers that call's result, or None when it cannot tell.
@@ -316,7 +317,7 @@ class Tool:
     input: type[Schema] | Mapping[str, JSON]
     output: type[Schema] | Mapping[str, JSON] | None = None
     handler: Handler
-    annotations: Annotations = READ
+    annotations: Annotations = Annotations()
     scopes: frozenset[str] | None = None
     icons: tuple[Icon, ...] = ()
     meta: Mapping[str, JSON] = field(default_factory=dict)

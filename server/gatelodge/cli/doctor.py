@@ -19,7 +19,7 @@ def doctor() -> None:
 
 
 async def _doctor() -> int:
-    async with open_server(os.environ) as server:
+    async with open_server(os.environ, join=True) as server:
         click.echo(f"ok      settings, storage and {len(server.catalogue.plugins)} plugins")
         states = await check_states(server.catalogue.health)
         for state in states:

@@ -71,7 +71,7 @@ def approve(names: tuple[str, ...], everything: bool) -> None:
 
 
 async def _list(as_json: bool) -> None:
-    async with open_server(os.environ) as server:
+    async with open_server(os.environ, join=True) as server:
         found = server.hub.tools.values()
         if as_json:
             click.echo(
@@ -83,7 +83,7 @@ async def _list(as_json: bool) -> None:
 
 
 async def _call(name: str, arguments: dict[str, Any]) -> int:
-    async with open_server(os.environ) as server:
+    async with open_server(os.environ, join=True) as server:
         origin = Origin(principal=await identify_pipe(server.policy), door="cli")
         try:
             result = await server.hub.call_tool(name, arguments, origin)
