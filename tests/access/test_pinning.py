@@ -115,7 +115,7 @@ async def test_what_was_approved_may_come_back(open_gatelodge: OpenGatelodge, da
         {"description": "Keeps it."},
         {"input": Other},
         {"output": Other},
-        {"annotations": Annotations()},
+        {"annotations": READ},
     ],
     ids=lambda changes: next(iter(changes)),
 )
@@ -131,7 +131,7 @@ def test_what_is_no_change() -> None:
     async def other(call: Call) -> dict[str, Any]:
         return {"other": True}
 
-    before, after = a_tool(), a_tool(handler=other, annotations=READ)
+    before, after = a_tool(), a_tool(handler=other, annotations=Annotations())
     assert fingerprint(definition(compile_tool("notes", before))) == fingerprint(
         definition(compile_tool("notes", after))
     )

@@ -11,7 +11,7 @@ import pytest
 from marshmallow import Schema
 from mcp import Client
 
-from gatelodge import Call, Resource, Result, TextContents, Tool, ToolError, hookimpl
+from gatelodge import READ, Call, Resource, Result, TextContents, Tool, ToolError, hookimpl
 from gatelodge.limiter.settings import RateLimitSettings, limit_switches
 from gatelodge.storage.postgres import create_pool
 from gatelodge.switches import Switches
@@ -37,8 +37,8 @@ class NoArguments(Schema):
 class DemoPlugin:
     @hookimpl
     def gatelodge_tools(self) -> Sequence[Tool]:
-        tool = Tool(name="demo.read", title="Read", description="Reads.", input=NoArguments, handler=answer)
-        return (tool,)
+        named = {"name": "demo.read", "title": "Read", "description": "Reads."}
+        return (Tool(**named, input=NoArguments, handler=answer, annotations=READ),)
 
     @hookimpl
     def gatelodge_resources(self) -> Sequence[Resource]:
