@@ -26,7 +26,7 @@ from .sync import Synced
 from .sync import sync as fill_tables
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
+    from gatelodge.storage.postgres import Connection
 
 T = TypeVar("T")
 
@@ -130,7 +130,7 @@ def _run_with_pool(tenant: UUID, projects: tuple[str, ...]) -> Synced:
         raise click.ClickException(error.message) from None
 
 
-async def _add(connection: Connection[Any], vault: Vault, tenant: UUID, instance: Instance) -> str:
+async def _add(connection: Connection, vault: Vault, tenant: UUID, instance: Instance) -> str:
     """Stored only when we can sign in there."""
     sealed = vault.encrypt(instance.authorization or "")
     who, flavour = await _sign_in(instance)
@@ -140,7 +140,7 @@ async def _add(connection: Connection[Any], vault: Vault, tenant: UUID, instance
     return who
 
 
-async def _test(connection: Connection[Any], vault: Vault, tenant: UUID, name: str) -> str:
+async def _test(connection: Connection, vault: Vault, tenant: UUID, name: str) -> str:
     rows = [row for row in await _rows(connection, tenant) if row["id"] == name]
     if not rows:
         raise click.ClickException(f"there is no instance {name}")
@@ -163,11 +163,11 @@ async def _sign_in(instance: Instance) -> tuple[str, str]:
         await client.close()
 
 
-async def _rows(connection: Connection[Any], tenant: UUID) -> list[Any]:
+async def _rows(connection: Connection, tenant: UUID) -> list[Any]:
     return list(await connection.fetch("SELECT * FROM jira_instances WHERE tenant_id = $1 ORDER BY id", tenant))
 
 
-def _run(action: Callable[[Connection[Any], Vault], Awaitable[T]]) -> T:
+def _run(action: Callable[[Connection, Vault], Awaitable[T]]) -> T:
     async def with_connection() -> T:
         environment = Environment(os.environ)
         vault = Vault(environment.read(SecretSettings).keys)
@@ -181,7 +181,7 @@ def _run(action: Callable[[Connection[Any], Vault], Awaitable[T]]) -> T:
 
 
 @asynccontextmanager
-async def _connection(environment: Environment) -> AsyncIterator[Connection[Any]]:
+async def _connection(environment: Environment) -> AsyncIterator[Connection]:
     async with open_dsn(environment.read(StorageSettings)) as dsn:
         connection = await connect(dsn)
         try:

@@ -21,8 +21,9 @@ from .source import Source
 from .template import CURSOR, PAGE, Template
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
     from asyncpg.types import Attribute
+
+    from gatelodge.storage.postgres import Connection
 
 BATCH = 100
 """Rows fetched at once: most pages are one batch, and no more than this can go over the cap unseen."""
@@ -141,7 +142,7 @@ class Runner:
             return await self._stream(connection, prepared, [*values, size + 1, offset], size)
 
     async def _stream(
-        self, connection: Connection[Any], prepared: Prepared, values: list[Any], size: int
+        self, connection: Connection, prepared: Prepared, values: list[Any], size: int
     ) -> tuple[list[dict[str, Any]], bool]:
         """Rows up to the page's size or the byte cap, and whether there are more."""
         rows: list[dict[str, Any]] = []

@@ -18,7 +18,9 @@ from gatelodge.storage.postgres import create_pool
 from .template import OWN_SOURCE
 
 if TYPE_CHECKING:
-    from asyncpg import Connection, Pool
+    from asyncpg import Pool
+
+    from gatelodge.storage.postgres import Connection
 
 READER = "gatelodge_reader"
 RESTRICT = """
@@ -43,7 +45,7 @@ class Source:
     role: str | None = None
 
     @asynccontextmanager
-    async def reading(self, tenant: UUID, timeout: float) -> AsyncIterator[Connection[Any]]:
+    async def reading(self, tenant: UUID, timeout: float) -> AsyncIterator[Connection]:
         """A read-only transaction of one tenant, in which a statement may take `timeout` seconds."""
         milliseconds = max(1, int(timeout * 1000))
         async with self.turns, self.pool.acquire() as connection, connection.transaction(readonly=True):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
+    from gatelodge.storage.postgres import Connection
 
 SET_TENANT = "SELECT set_config('app.current_tenant_id', $1, true)"
 
@@ -65,7 +65,7 @@ class DailyMetrics:
 
 
 async def replace_work_items(
-    connection: Connection[Any],
+    connection: Connection,
     tenant: UUID,
     items: Iterable[WorkItem],
     transitions: Iterable[Transition],
@@ -79,7 +79,7 @@ async def replace_work_items(
         await _replace(connection, tenant, "work_item_metrics_daily", DailyMetrics, metrics)
 
 
-async def _replace(connection: Connection[Any], tenant: UUID, table: str, kind: type[Any], rows: Iterable[Any]) -> None:
+async def _replace(connection: Connection, tenant: UUID, table: str, kind: type[Any], rows: Iterable[Any]) -> None:
     """By way of a temporary table: COPY does not go into one with row-level security."""
     names = [field.name for field in fields(kind)]
     record = attrgetter(*names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 import msgspec
@@ -16,7 +16,7 @@ from ..signing import derive
 from .record import Head
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
+    from ..storage.postgres import Connection
 
 Reason = Literal["anchor", "prune"]
 
@@ -88,7 +88,7 @@ def make_anchor(tenant: UUID, head: Head, reason: Reason, signer: Signer | None)
     return signer.sign(anchor) if signer else anchor
 
 
-async def anchor_heads(connection: Connection[Any], signer: Signer, tenant: UUID | None = None) -> list[Anchor]:
+async def anchor_heads(connection: Connection, signer: Signer, tenant: UUID | None = None) -> list[Anchor]:
     """Sign where each chain stands, and keep the anchors in the database too."""
     rows = await connection.fetch(HEADS, tenant)
     anchors = [make_anchor(row[0], Head(*list(row)[1:]), "anchor", signer) for row in rows]
@@ -96,12 +96,12 @@ async def anchor_heads(connection: Connection[Any], signer: Signer, tenant: UUID
     return anchors
 
 
-async def keep_anchors(connection: Connection[Any], anchors: Sequence[Anchor]) -> None:
+async def keep_anchors(connection: Connection, anchors: Sequence[Anchor]) -> None:
     rows = [(a.tenant, a.seq, a.hash, a.created_at, a.reason, a.signed_at, a.public_key, a.signature) for a in anchors]
     await connection.executemany(KEEP, rows)
 
 
-async def read_anchors(connection: Connection[Any]) -> list[Anchor]:
+async def read_anchors(connection: Connection) -> list[Anchor]:
     return [
         Anchor(
             tenant=row["tenant_id"],

@@ -20,7 +20,7 @@ from .record import Head, Record, Row
 from .search import Filter, rows
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
+    from ..storage.postgres import Connection
 
 PARTITIONS = """
 SELECT relname FROM pg_inherits JOIN pg_class ON oid = inhrelid
@@ -65,7 +65,7 @@ class Pruned:
 
 
 async def prune(
-    connection: Connection[Any], folder: Path, keep: timedelta, signer: Signer | None = None
+    connection: Connection, folder: Path, keep: timedelta, signer: Signer | None = None
 ) -> AsyncIterator[Pruned]:
     """Drop each month that is all older than `keep`, after writing it to a file and anchoring where its chains stood.
 

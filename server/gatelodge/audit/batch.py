@@ -11,14 +11,14 @@ from .ledger import append, chain, holds, lock_heads
 from .record import Record, Row
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
+    from ..storage.postgres import Connection
 
 
 class Step(Protocol):
     """Something that commits in one transaction with a row."""
 
     @staticmethod
-    async def apply(connection: Connection[Any], steps: Sequence[Any]) -> Sequence[bool]:
+    async def apply(connection: Connection, steps: Sequence[Any]) -> Sequence[bool]:
         """Do the steps of a batch, in order; for each, whether its row may be written. May be tried more than once."""
         ...
 
@@ -60,7 +60,7 @@ class Batch:
     jobs: list[Job]
     mark: Row | None = field(default=None)
 
-    async def commit(self, connection: Connection[Any]) -> None:
+    async def commit(self, connection: Connection) -> None:
         """Do the steps and add the rows they allow. Raises what Postgres raises; then it is to be tried again."""
         async with connection.transaction():
             heads, now = await lock_heads(connection, (job.record.tenant for job in self.jobs))
@@ -79,7 +79,7 @@ class Batch:
         return Batch(self.jobs[:half]), Batch(self.jobs[half:])
 
 
-async def _apply_steps(connection: Connection[Any], jobs: Sequence[Job]) -> None:
+async def _apply_steps(connection: Connection, jobs: Sequence[Job]) -> None:
     """Steps of one kind are done together, kinds in the order in which they come."""
     kinds: dict[Any, list[Job]] = {}
     for job in jobs:

@@ -11,7 +11,7 @@ from uuid import UUID
 from .record import GENESIS, Head, Record, Row, follow
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
+    from ..storage.postgres import Connection
 
 COLUMNS: Mapping[str, tuple[str, str]] = {
     "tenant": ("tenant_id", "uuid"),
@@ -66,7 +66,7 @@ READ = ", ".join(
 Heads = dict[UUID, Head]
 
 
-async def lock_heads(connection: Connection[Any], tenants: Iterable[UUID]) -> tuple[Heads, datetime]:
+async def lock_heads(connection: Connection, tenants: Iterable[UUID]) -> tuple[Heads, datetime]:
     """The heads of these chains, held until the transaction ends, and Postgres's clock.
 
     They are locked in one order everywhere, so two replicas cannot wait for each other.
@@ -91,14 +91,14 @@ def chain(heads: Heads, records: Iterable[Record], now: datetime) -> tuple[list[
     return rows, moved
 
 
-async def append(connection: Connection[Any], rows: Sequence[Row], moved: Heads) -> None:
+async def append(connection: Connection, rows: Sequence[Row], moved: Heads) -> None:
     """Add rows and move the heads. The heads must be locked."""
     values = [(*(getattr(r.record, f) for f in FIELDS), r.seq, r.created_at, r.prev_hash, r.hash) for r in rows]
     ends = [(tenant, head.seq, head.hash, head.created_at) for tenant, head in moved.items()]
     await connection.execute(APPEND, *zip(*values, strict=True), *zip(*ends, strict=True))
 
 
-async def holds(connection: Connection[Any], row: Row) -> bool:
+async def holds(connection: Connection, row: Row) -> bool:
     """Whether the table has exactly this row."""
     return bool(await connection.fetchval(HOLDS, row.record.tenant, row.seq, row.hash))
 
@@ -109,7 +109,7 @@ def row_of(row: Mapping[str, Any]) -> Row:
     return Row(record, row["seq"], row["created_at"], row["prev_hash"], row["hash"])
 
 
-async def read_chain(connection: Connection[Any], tenant: UUID, after: int = 0) -> AsyncIterator[Row]:
+async def read_chain(connection: Connection, tenant: UUID, after: int = 0) -> AsyncIterator[Row]:
     """A tenant's rows by number, as they stream. Needs a transaction."""
     query = f"SELECT {READ} FROM audit_logs WHERE tenant_id = $1 AND seq > $2 ORDER BY seq, created_at"
     async for row in connection.cursor(query, tenant, after, prefetch=500):

@@ -12,7 +12,7 @@ from .ledger import COLUMNS, READ, row_of
 from .record import Row
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
+    from ..storage.postgres import Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Filter:
         return clause or "true", [value for _, value in given]
 
 
-async def rows(connection: Connection[Any], wanted: Filter, table: str = "audit_logs") -> AsyncIterator[Row]:
+async def rows(connection: Connection, wanted: Filter, table: str = "audit_logs") -> AsyncIterator[Row]:
     """The rows that are meant, tenant by tenant in the order of their chains, as they stream. Needs a transaction."""
     clause, values = wanted.condition()
     query = f"SELECT {READ} FROM {table} WHERE {clause} ORDER BY tenant_id, seq"
@@ -47,7 +47,7 @@ async def rows(connection: Connection[Any], wanted: Filter, table: str = "audit_
         yield row_of(row)
 
 
-async def newest(connection: Connection[Any], wanted: Filter, count: int) -> list[Row]:
+async def newest(connection: Connection, wanted: Filter, count: int) -> list[Row]:
     """The newest of the rows that are meant, oldest first."""
     clause, values = wanted.condition()
     query = f"SELECT {READ} FROM audit_logs WHERE {clause} ORDER BY created_at DESC, seq DESC LIMIT {count:d}"

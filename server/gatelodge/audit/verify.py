@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 from .anchors import Anchor, read_anchors
@@ -12,7 +12,7 @@ from .ledger import read_chain
 from .record import START, Head, Row, digest
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
+    from ..storage.postgres import Connection
 
 Problem = Literal["edited", "removed", "reordered", "inserted", "truncated", "rewritten"]
 
@@ -111,7 +111,7 @@ class Verdict:
 
 
 async def verify(
-    connection: Connection[Any], tenant: UUID | None = None, anchors: tuple[Anchor, ...] = ()
+    connection: Connection, tenant: UUID | None = None, anchors: tuple[Anchor, ...] = ()
 ) -> AsyncIterator[Verdict]:
     """Check the chains of one tenant or of all, against these anchors and those of the database.
 
@@ -124,7 +124,7 @@ async def verify(
             yield await _verify_one(connection, each, [a for a in (*stored, *anchors) if a.tenant == each])
 
 
-async def _verify_one(connection: Connection[Any], tenant: UUID, anchors: list[Anchor]) -> Verdict:
+async def _verify_one(connection: Connection, tenant: UUID, anchors: list[Anchor]) -> Verdict:
     pruned = max((a for a in anchors if a.reason == "prune"), key=lambda a: a.seq, default=None)
     start = pruned.head if pruned else START
     later = {a.seq: a.hash for a in anchors if a.seq > start.seq}
@@ -136,11 +136,11 @@ async def _verify_one(connection: Connection[Any], tenant: UUID, anchors: list[A
     return Verdict(tenant, check.count, check.at.seq, check.finish())
 
 
-async def _tenants(connection: Connection[Any], more: set[UUID]) -> list[UUID]:
+async def _tenants(connection: Connection, more: set[UUID]) -> list[UUID]:
     found = await connection.fetch("SELECT tenant_id FROM audit_heads UNION SELECT tenant_id FROM audit_logs")
     return sorted({row[0] for row in found} | more)
 
 
-async def _head(connection: Connection[Any], tenant: UUID) -> Head | None:
+async def _head(connection: Connection, tenant: UUID) -> Head | None:
     row = await connection.fetchrow("SELECT seq, hash, created_at FROM audit_heads WHERE tenant_id = $1", tenant)
     return Head(*row) if row else None

@@ -22,7 +22,9 @@ from .batch import Batch, Job, Step
 from .record import Record
 
 if TYPE_CHECKING:
-    from asyncpg import Connection, Pool
+    from asyncpg import Pool
+
+    from ..storage.postgres import Connection
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +63,7 @@ class Writer:
         self._batch: Batch | None = None
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._connection: Connection[Any] | None = None
+        self._connection: Connection | None = None
         self._months_of: tuple[int, int] | None = None
         self._closing = False
         self.failing: str | None = None
@@ -206,7 +208,7 @@ class Writer:
         self.failing, self._months_of = type(error).__name__, None
         self._disconnect()
 
-    async def _connected(self) -> Connection[Any]:
+    async def _connected(self) -> Connection:
         """The connection we keep, as the role that can only add."""
         if self._connection is None:
             self._connection = await self._pool.acquire(timeout=self._patience)
@@ -221,7 +223,7 @@ class Writer:
             _cut(connection)
 
     @contextmanager
-    def _bounded(self, connection: Connection[Any]) -> Iterator[None]:
+    def _bounded(self, connection: Connection) -> Iterator[None]:
         """Cut the connection when it takes too long: to cancel is to ask a frozen server and wait for its answer."""
         cut = asyncio.get_running_loop().call_later(self._patience, _cut, connection)
         try:
@@ -229,7 +231,7 @@ class Writer:
         finally:
             cut.cancel()
 
-    async def _ensure_months(self, connection: Connection[Any]) -> None:
+    async def _ensure_months(self, connection: Connection) -> None:
         """Partitions of this month and the next, when a month begins."""
         today = datetime.now(UTC).date()
         if self._months_of != (today.year, today.month):
@@ -254,6 +256,6 @@ def _first(jobs: deque[Job], count: int) -> list[Job]:
     return [jobs.popleft() for _ in range(min(count, len(jobs)))]
 
 
-def _cut(connection: Connection[Any]) -> None:
+def _cut(connection: Connection) -> None:
     with suppress(asyncpg.InterfaceError):  # it may have ended by itself, and is the pool's again
         connection.terminate()

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import asyncpg
 
@@ -17,7 +17,7 @@ from .making import Backup, digest, read_manifest
 from .programs import BackupError, find_program, run
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
+    from ..storage.postgres import Connection
 
 ROLES = ("gatelodge_reader", "gatelodge_recorder")
 """What the dump grants rights to. They belong to the cluster, so no dump of a database holds them."""
@@ -83,7 +83,7 @@ def check_whole(backup: Backup) -> None:
         raise BackupError(f"{backup.dump} is not whole: its SHA-256 is not the one in {backup.manifest.name}")
 
 
-async def _empty(connection: Connection[Any], replace: bool) -> None:
+async def _empty(connection: Connection, replace: bool) -> None:
     tables = [row[0] for row in await connection.fetch(TABLES)]
     if tables and not replace:
         raise BackupError(f"the database has {len(tables)} tables ({tables[0]} first); --replace drops them")
@@ -91,14 +91,14 @@ async def _empty(connection: Connection[Any], replace: bool) -> None:
         await connection.execute(NEW_SCHEMA)
 
 
-async def _ensure_roles(connection: Connection[Any]) -> None:
+async def _ensure_roles(connection: Connection) -> None:
     for role in ROLES:
         if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role):
             await connection.execute(f"CREATE ROLE {role} NOLOGIN; GRANT {role} TO CURRENT_USER")
         await connection.execute(f"GRANT USAGE ON SCHEMA public TO {role}")  # a schema made anew lets nobody in
 
 
-async def _counts(connection: Connection[Any]) -> dict[str, int]:
+async def _counts(connection: Connection) -> dict[str, int]:
     """Row-level security hides what it hides from this role too; those tables count as far as they are seen."""
     names = [row[0] for row in await connection.fetch(TABLES)]
     return {name: await connection.fetchval(f'SELECT count(*) FROM public."{name}"') for name in names}

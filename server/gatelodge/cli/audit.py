@@ -26,7 +26,7 @@ from ..storage import Storage
 from .database import on_database
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
+    from ..storage.postgres import Connection
 
 POLL = 0.5
 WHEN = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
@@ -63,7 +63,7 @@ def audit() -> None:
 def tail(count: int, follow: bool, tenant: UUID | None) -> None:
     """Print the newest rows."""
 
-    async def run(connection: Connection[Any]) -> None:
+    async def run(connection: Connection) -> None:
         shown: dict[UUID, int] = {}
         batch = await newest(connection, Filter(tenant=tenant), count)
         while True:
@@ -85,7 +85,7 @@ def tail(count: int, follow: bool, tenant: UUID | None) -> None:
 def search(limit: int, **wanted: Any) -> None:
     """Print the newest rows that fit all of the options."""
 
-    async def run(connection: Connection[Any]) -> None:
+    async def run(connection: Connection) -> None:
         for row in await newest(connection, _filter(wanted), limit):
             _print(row)
 
@@ -98,7 +98,7 @@ def search(limit: int, **wanted: Any) -> None:
 def export(out: IO[bytes], **wanted: Any) -> None:
     """Write all rows that fit, tenant by tenant in the order of their chains."""
 
-    async def run(connection: Connection[Any]) -> None:
+    async def run(connection: Connection) -> None:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             async for row in rows(connection, _filter(wanted)):
                 out.write(row_line(row) + b"\n")
@@ -137,7 +137,7 @@ def anchor(tenant: UUID | None) -> None:
     if not signers:
         raise click.ClickException("anchors are signed with GATELODGE_SECRET_KEY, which is not set")
 
-    async def run(connection: Connection[Any]) -> None:
+    async def run(connection: Connection) -> None:
         for made in await anchor_heads(connection, signers[0], tenant):
             click.echo(anchor_line(made))
 
@@ -156,7 +156,7 @@ def prune(days: int, archive: Path) -> None:
     """Archive and drop whole months that are older, and anchor where their chains stood."""
     signers = _signers()
 
-    async def run(connection: Connection[Any]) -> None:
+    async def run(connection: Connection) -> None:
         async for month in prune_months(connection, archive, timedelta(days=days), signers[0] if signers else None):
             click.echo(f"{month.partition}: {month.rows} rows to {month.file}")
 
@@ -164,7 +164,7 @@ def prune(days: int, archive: Path) -> None:
 
 
 async def _verify_database(
-    connection: Connection[Any], tenant: UUID | None, kept: tuple[Anchor, ...], trusted: list[bytes]
+    connection: Connection, tenant: UUID | None, kept: tuple[Anchor, ...], trusted: list[bytes]
 ) -> list[Verdict]:
     """The database's own anchors count only when they are signed by whom we trust, if we know anyone."""
     if trusted:
@@ -228,7 +228,7 @@ def _print(row: Row) -> None:
     click.echo(row_line(row))
 
 
-def _run(action: Callable[[Connection[Any]], Awaitable[Any]]) -> Any:
+def _run(action: Callable[[Connection], Awaitable[Any]]) -> Any:
     async def with_connection(storage: Storage, _: Any) -> Any:
         async with storage.postgres.acquire() as connection:
             return await action(connection)

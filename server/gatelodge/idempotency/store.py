@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from uuid import UUID
 
 if TYPE_CHECKING:
-    from asyncpg import Connection, Pool
+    from asyncpg import Pool
+
+    from ..storage.postgres import Connection
 
 State = Literal["claimed", "done", "unknown"]
 Settled = Literal["done", "unknown", "free"]
@@ -99,7 +101,7 @@ class Opening:
     held: Held | None = None
 
     @staticmethod
-    async def apply(connection: Connection[Any], steps: Sequence[Opening]) -> Sequence[bool]:
+    async def apply(connection: Connection, steps: Sequence[Opening]) -> Sequence[bool]:
         """Claim what is free. Of two claims to one key in a batch the first may have it."""
         for step in steps:
             step.fence = step.held = None
@@ -126,7 +128,7 @@ class Settlement:
     applied: bool = False
 
     @staticmethod
-    async def apply(connection: Connection[Any], steps: Sequence[Settlement]) -> Sequence[bool]:
+    async def apply(connection: Connection, steps: Sequence[Settlement]) -> Sequence[bool]:
         settled = [step for step in steps if step.state != "free"]
         free = [step for step in steps if step.state == "free"]
         kept: set[tuple[Any, ...]] = set()
@@ -142,7 +144,7 @@ class Settlement:
         return [True] * len(steps)
 
 
-async def look(connection: Connection[Any] | Pool[Any], keys: Iterable[Key]) -> dict[Key, Held]:
+async def look(connection: Connection | Pool[Any], keys: Iterable[Key]) -> dict[Key, Held]:
     """What the keys that are taken say."""
     found = await connection.fetch(LOOK, *_columns(keys))
     return {
@@ -164,7 +166,7 @@ async def renew(pool: Pool[Any], holders: Iterable[tuple[Key, int]], lease: floa
     await pool.execute(RENEW, *_columns((*key, fence) for key, fence in holders), lease)
 
 
-async def expire(connection: Connection[Any] | Pool[Any]) -> int:
+async def expire(connection: Connection | Pool[Any]) -> int:
     """Forget results whose time is over; answers how many. What is unknown stays until someone settles it."""
     return int((await connection.execute(EXPIRE)).split()[-1])
 

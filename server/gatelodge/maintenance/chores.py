@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..audit.anchors import Signer
 from ..audit.archive import prune
 from ..idempotency.store import expire
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
+    from ..storage.postgres import Connection
 
 MONTHS_AHEAD = 3
 ROLL_UP_TIMEOUT = 900.0
@@ -41,7 +41,7 @@ ON CONFLICT DO NOTHING"""
 class Place:
     """What chores work on. `archive` of None keeps the audit's old months where they are."""
 
-    connection: Connection[Any]
+    connection: Connection
     retention: timedelta
     archive: Path | None
     signer: Signer | None

@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..audit.anchors import Signer
 from ..backup.settings import BackupSettings
@@ -23,7 +23,7 @@ from .schedule import FAILURES, Run, last_runs, run_due
 from .settings import RETENTION, MaintenanceSettings
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
+    from ..storage.postgres import Connection
 
 logger = logging.getLogger(__name__)
 
@@ -113,10 +113,10 @@ class Places:
             environment.read(MaintenanceSettings), environment.read(StorageSettings), environment.read(SecretSettings)
         )
 
-    def at(self, switches: Switches) -> Callable[[Connection[Any]], Place]:
+    def at(self, switches: Switches) -> Callable[[Connection], Place]:
         """Makes the place around a connection, with the retention as it is set at that moment."""
 
-        def place(connection: Connection[Any]) -> Place:
+        def place(connection: Connection) -> Place:
             days = timedelta(days=switches.get(RETENTION))
             return Place(connection=connection, retention=days, archive=self._archive, signer=self._signer)
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from asyncpg import Connection, Pool
+    from asyncpg import Pool
+
+    from ..storage.postgres import Connection
 
 TIMEOUT = 120.0
 """Seconds for a query: it reads every row of its days."""
@@ -73,5 +75,5 @@ async def report(pool: Pool[Any], *, days: float = 7.0, most: int = 20) -> Repor
     )
 
 
-async def _rows(connection: Connection[Any], query: str, *values: Any) -> list[dict[str, Any]]:
+async def _rows(connection: Connection, query: str, *values: Any) -> list[dict[str, Any]]:
     return [dict(row) for row in await connection.fetch(query, *values, timeout=TIMEOUT)]

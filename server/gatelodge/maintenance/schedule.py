@@ -14,7 +14,9 @@ import asyncpg
 from .chores import CHORES, Chore, Place
 
 if TYPE_CHECKING:
-    from asyncpg import Connection, Pool
+    from asyncpg import Pool
+
+    from ..storage.postgres import Connection
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +43,7 @@ class Run:
 
 async def run_due(
     pool: Pool[Any],
-    place: Callable[[Connection[Any]], Place],
+    place: Callable[[Connection], Place],
     *,
     interval: float = 0.0,
     chores: Iterable[Chore] = CHORES,
@@ -73,7 +75,7 @@ async def _do(chore: Chore, place: Place) -> Run:
 
 
 @asynccontextmanager
-async def _alone(pool: Pool[Any]) -> AsyncIterator[Connection[Any] | None]:
+async def _alone(pool: Pool[Any]) -> AsyncIterator[Connection | None]:
     """A connection that holds the lock, or None while another one does."""
     async with pool.acquire() as connection:
         if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):

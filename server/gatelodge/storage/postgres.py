@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 import msgspec
@@ -11,7 +11,10 @@ import msgspec
 from . import StorageError
 
 if TYPE_CHECKING:
-    from asyncpg import Connection, Pool
+    from asyncpg import Pool
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection: TypeAlias = asyncpg.Connection[Any] | PoolConnectionProxy[Any]
 
 CONNECT_TIMEOUT = 10.0
 NOT_A_URL = (ValueError, OverflowError)
@@ -35,7 +38,7 @@ def shown_dsn(url: str) -> str:
     return f"{found['scheme']}{found['place']}" if found else "postgresql://…"
 
 
-async def connect(dsn: str) -> Connection[Any]:
+async def connect(dsn: str) -> Connection:
     """One connection. Raises `StorageError`."""
     try:
         return await asyncpg.connect(plain_dsn(dsn), timeout=CONNECT_TIMEOUT)
@@ -74,7 +77,7 @@ def unusable(dsn: str, error: Exception) -> StorageError:
     return StorageError(f"Postgres at {shown_dsn(dsn)} cannot be used: {reason}")
 
 
-async def _set_codecs(connection: Connection[Any]) -> None:
+async def _set_codecs(connection: Connection) -> None:
     for name in ("json", "jsonb"):
         await connection.set_type_codec(name, schema="pg_catalog", encoder=_encode, decoder=msgspec.json.decode)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
+    from ..storage.postgres import Connection
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Changes:
         self._dsn = dsn
         self._poll = poll
         self._watches: dict[str, list[_Watch]] = {}
-        self._connection: Connection[Any] | None = None
+        self._connection: Connection | None = None
         self._lock = asyncio.Lock()
 
     @asynccontextmanager
