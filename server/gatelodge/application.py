@@ -205,8 +205,9 @@ async def open_server(
 
 
 def plugin_ports(plugins: Plugins, environment: Environment) -> dict[str, int]:
-    """The port of each plugin that has a listener of its own."""
-    found = {name: environment.read(_port_settings(name, plugins.port(name))) for name in plugins.catalogue.plugins}
+    """The port of each plugin that has a listener of its own. One that serves nothing has no setting for it either."""
+    serving = [name for name, plugin in plugins.catalogue.plugins.items() if plugin.serves]
+    found = {name: environment.read(_port_settings(name, plugins.port(name))) for name in serving}
     return {name: settings.port for name, settings in found.items() if settings.port is not None}
 
 

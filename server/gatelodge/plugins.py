@@ -22,6 +22,7 @@ from .switches import Switch
 
 GROUP = hookspecs.PROJECT
 POLICY_HOOKS = ("gatelodge_middleware", "gatelodge_authenticators")
+SERVING_HOOKS = ("gatelodge_tools", "gatelodge_resources", "gatelodge_prompts", "gatelodge_routes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,11 @@ class Plugin:
     @property
     def is_policy(self) -> bool:
         return any(hasattr(self.object, hook) for hook in POLICY_HOOKS)
+
+    @property
+    def serves(self) -> bool:
+        """Whether there is anything that a listener for this plugin alone could serve."""
+        return any(hasattr(self.object, hook) for hook in SERVING_HOOKS)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.distribution})"

@@ -35,6 +35,9 @@ class CommaSeparated(fields.Field[tuple[str, ...]]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[str, ...]:
         return tuple(part.strip() for part in str(value).split(",") if part.strip())
 
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str:
+        return ",".join(value)
+
 
 @dataclass(frozen=True, slots=True)
 class ByTool(Generic[T]):
@@ -55,6 +58,9 @@ class ByToolField(fields.Field[ByTool[Any]]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> ByTool[Any]:
         return ByTool(tuple(self._pair(part) for part in str(value).split(";") if part.strip()))
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str:
+        return "; ".join(f"{pattern}={each}" for pattern, each in value.pairs)
 
     def _pair(self, text: str) -> tuple[str, Any]:
         pattern, equals, value = text.partition("=")

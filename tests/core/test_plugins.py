@@ -148,6 +148,15 @@ def test_an_unknown_setting_stops_the_start() -> None:
     assert caught.value.code == "setting_unknown"
 
 
+async def test_only_what_serves_something_may_have_a_listener(open_gatelodge: OpenGatelodge) -> None:
+    """A plugin of policy alone has no port, so a setting for one is unknown; a tool of its own makes it known."""
+    with pytest.raises(StartupError, match="MCP_ACCESS_PORT") as caught:
+        await open_gatelodge(MCP_ACCESS_PORT="0")
+    assert caught.value.code == "setting_unknown"
+    gate = await open_gatelodge(("one", One), MCP_ONE_PORT="0")
+    assert set(gate.urls) == {"hub", "jira", "sql", "one"}
+
+
 async def test_the_built_in_middleware_stands_in_the_agreed_order(open_gatelodge: OpenGatelodge) -> None:
     """Outermost first; a built-in that is not listed here may stand between them."""
     gate = await open_gatelodge()

@@ -9,6 +9,7 @@ from typing import IO, Any
 
 import click
 
+from ..reference import settings_page
 from ..storage import Storage
 from ..switches import Switches
 from ..switches.store import forget, store, stored
@@ -80,6 +81,12 @@ def import_settings(file: IO[str]) -> None:
         raise click.BadParameter("must be a JSON object", param_hint="FILE")
     _run(lambda storage, switches: store(storage.postgres, switches, values, by=operator()))
     click.echo(f"{len(values)} settings set")
+
+
+@settings.command()
+def reference() -> None:
+    """Print the page on every setting of Gatelodge and the plugins installed here: docs/settings.md."""
+    click.echo(settings_page(), nl=False)
 
 
 async def _values(storage: Storage, switches: Switches) -> dict[str, Any]:

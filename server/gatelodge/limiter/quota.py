@@ -29,6 +29,10 @@ class Quota:
         """The window in words, as it stands in the name of a policy: `minute`, `10s`."""
         return next((unit for unit, seconds in UNITS.items() if seconds == self.window), f"{self.window}s")
 
+    def __str__(self) -> str:
+        """As an operator writes it."""
+        return f"{self.amount}/{self.label}" + (f" burst {self.burst}" if self.burst is not None else "")
+
 
 def parse_quota(text: str) -> Quota:
     """One quota. Raises `ValueError` that says what is wrong."""
@@ -60,3 +64,6 @@ class Quotas(fields.Field[tuple[Quota, ...]]):
             return parse_quotas(str(value))
         except ValueError as error:
             raise ValidationError(str(error)) from None
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str:
+        return ",".join(str(quota) for quota in value)
