@@ -28,6 +28,21 @@ async def test_every_reply_carries_the_security_headers(open_gatelodge: OpenGate
             assert "Strict-Transport-Security" not in reply.headers
 
 
+async def test_every_reply_carries_its_request_id(open_gatelodge: OpenGatelodge) -> None:
+    """The one that its body names, and another for each request, whether answered, refused or asked by a browser."""
+    gate = await open_gatelodge()
+    seen = set()
+    for method, path in (("GET", "/health"), ("GET", "/nowhere"), ("PUT", "/mcp"), ("POST", "/mcp"), ("GET", "/sse")):
+        async with gate.session.request(method, gate.url + path) as reply:
+            seen.add(reply.headers["X-Request-Id"])
+    async with gate.session.options(f"{gate.url}/mcp", headers=PREFLIGHT) as reply:
+        seen.add(reply.headers["X-Request-Id"])
+    async with gate.session.get(f"{gate.url}/nowhere") as reply:
+        seen.add(reply.headers["X-Request-Id"])
+        assert (await reply.json())["error"]["request_id"] == reply.headers["X-Request-Id"]
+    assert len(seen) == 7
+
+
 async def test_security_headers_can_be_left_to_a_proxy(open_gatelodge: OpenGatelodge) -> None:
     """The setting takes them away."""
     gate = await open_gatelodge(GATELODGE_SECURITY_HEADERS="false")

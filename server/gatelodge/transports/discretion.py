@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from uuid import uuid4
 
 from aiohttp.http_exceptions import HttpProcessingError
 
@@ -16,6 +17,7 @@ class Discretion(logging.Filter):
             record.exc_info = record.exc_text = None
             record.msg, record.args = "A request that is not well-formed HTTP: %s", (type(error).__name__,)
             record.levelno, record.levelname = logging.WARNING, "WARNING"
+            record.request_id = uuid4().hex  # it never became a request, so it has none
         return True
 
 

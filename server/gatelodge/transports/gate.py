@@ -25,7 +25,7 @@ from ..protocol.peer import CallHeaders
 from ..switches import Switches
 from ..switches.core import ORIGINS, refuse_when_disabled
 from .discretion import be_discreet
-from .headers import HeaderSettings, add_headers, compress, preflight, require_tls
+from .headers import REQUEST_ID, HeaderSettings, add_headers, compress, preflight, require_tls
 from .peers import Network, client_address, host_name, within
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PRINCIPAL = web.RequestKey("principal", Principal)
-REQUEST_ID = web.RequestKey("request_id", str)
 HANDLING: web.RequestKey[asyncio.Task[Any] | None] = web.RequestKey("handling", asyncio.Task)
 REVOCATIONS = web.AppKey("revocations", Revocations)
 
@@ -46,6 +45,8 @@ RESOURCES = ("", "/mcp", "/sse")
 """What a client may take for the protected resource: the listener, or one of its endpoints."""
 SINGLE = ("Authorization", "X-API-Key", "X-Tenant-ID", "X-User-ID")
 """Headers of which a second one would be a proxy's and a client's in dispute."""
+LONGEST_PATH = 200
+"""Characters of a path that a log line quotes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +73,16 @@ def gate(policy: GatePolicy) -> Any:
 
     @web.middleware
     async def pass_gate(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request[REQUEST_ID] = uuid4().hex
         response = preflight(request, policy.switches) or await answer(request, handler)
+        if response.status >= 400:
+            _log_refusal(request, policy, response.status)
         compress(request, response, policy.replies.compress_from)
         if "WWW-Authenticate" in response.headers and policy.resource is not None:
             _point(request, response, policy.resource, policy)
         return response
 
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
-        request[REQUEST_ID] = request_id = uuid4().hex
         request[HANDLING] = asyncio.current_task()
         try:
             _check_host(request, policy)
@@ -95,7 +98,7 @@ def gate(policy: GatePolicy) -> Any:
         except web.HTTPException as error:
             return error_reply(request, _from_http(error))
         except Exception:  # nothing may leave without a code and an id; the log has the cause
-            logger.exception("request failed", extra={"request_id": request_id, "path": request.path})
+            logger.exception("request failed", extra={"request_id": request[REQUEST_ID], "path": request.path})
             return error_reply(request, ToolError(ErrorCode.INTERNAL, "The server failed; its log has the cause."))
 
     return pass_gate
@@ -174,6 +177,18 @@ def _record_refusal(request: web.Request, policy: GatePolicy, error: ToolError) 
     )
     for record in policy.recorders:
         record(event)
+
+
+def _log_refusal(request: web.Request, policy: GatePolicy, status: int) -> None:
+    """What never became a call has a line too; why it was refused is in the reply, under the same id."""
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    extra: dict[str, Any] = {"request_id": request[REQUEST_ID], "status": status, "method": request.method}
+    extra |= {"path": request.path[:LONGEST_PATH], "address": client_address(request, policy.trusted_proxies)[0]}
+    principal = request.get(PRINCIPAL)
+    if principal is not None:
+        extra |= {"tenant": str(principal.tenant), "user": principal.user}
+    logger.info("refused", extra=extra)
 
 
 def _credentials(request: web.Request, policy: GatePolicy) -> Credentials:

@@ -31,6 +31,8 @@ ALLOWED_METHODS = "GET, POST, DELETE, OPTIONS"
 EXPOSED = (
     "Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id"
 )
+REQUEST_ID = web.RequestKey("request_id", str)
+"""What finds a request again in the log and the audit; each reply carries it as `X-Request-Id`."""
 PREFLIGHT_AGE = "600"
 """Seconds; browsers cap it at 7200 or less."""
 GZIP = "gzip"
@@ -73,6 +75,8 @@ def add_headers(app: web.Application, settings: HeaderSettings, switches: Switch
 
     async def prepare(request: web.Request, response: web.StreamResponse) -> None:
         headers = response.headers
+        if REQUEST_ID in request:  # it is not where a request was no HTTP: that never came to the application
+            headers["X-Request-Id"] = request[REQUEST_ID]
         if settings.security:
             for name, value in SECURITY.items():
                 headers.setdefault(name, value)
