@@ -17,7 +17,8 @@ from ..protocol.methods import Protocol
 from ..protocol.peer import Line, Peer, PeerChannel, Send
 from ..protocol.revisions import LATEST_SESSION, REVISIONS
 from ..toolset import Origin, Toolset
-from .gate import PRINCIPAL, REQUEST_ID, call_headers, error_reply, json_response
+from .gate import PRINCIPAL, call_headers, error_reply, json_response
+from .headers import REQUEST_ID
 from .streaming import close_stream, open_stream
 
 API = "/api/v1/mcp"

@@ -12,7 +12,8 @@ from aiohttp import web
 from ..protocol.conversation import Conversation
 from ..protocol.jsonrpc import INVALID_REQUEST, ProtocolError
 from ..protocol.methods import Protocol
-from .gate import PRINCIPAL, REQUEST_ID, call_headers
+from .gate import PRINCIPAL, call_headers
+from .headers import REQUEST_ID
 from .pipe import Pipe
 from .streaming import close_stream, open_stream
 

@@ -19,7 +19,8 @@ from ..protocol.methods import Protocol
 from ..protocol.parameters import VERSION_KEY, stateless_revision, unsupported_version
 from ..protocol.peer import Line, unheard
 from ..protocol.revisions import REVISIONS
-from .gate import PRINCIPAL, REQUEST_ID, call_headers, json_response
+from .gate import PRINCIPAL, call_headers, json_response
+from .headers import REQUEST_ID
 from .sessions import Session, Sessions
 from .streaming import EVENT_STREAM, Reply, accepts_stream
 
