@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import sys
 from pathlib import Path
@@ -61,3 +62,27 @@ def test_there_is_one_command_to_run_and_one_to_test(marker: str) -> None:
     (command,) = re.findall(rf"<!-- {marker} command -->\n```sh\n(.*?)\n```", README, re.DOTALL)
     assert "\n" not in command
     assert command.startswith("python3 -m venv .venv && .venv/bin/pip install")
+
+
+@pytest.mark.parametrize(
+    ("settings", "identity"),
+    [({}, "are the local user"), ({"GATELODGE_LOCAL_USER": "false"}, "have to sign in (api_key, identity_headers)")],
+    ids=["local", "strict"],
+)
+async def test_the_banner_says_what_is_served_and_to_whom(
+    database: str, settings: dict[str, str], identity: str
+) -> None:
+    """Where, that Jira is the sandbox, and whether callers need credentials: as it is, not as it usually is."""
+    ports = {"MCP_PORT": "0", "MCP_JIRA_PORT": "0", "MCP_SQL_PORT": "0"}
+    variables = {"PATH": os.environ["PATH"], "DATABASE_URL": database, "GATELODGE_LOCAL_USER": "true", **ports}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gatelodge", "serve"), env=variables | settings, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        said = (await process.stdout.readuntil(b"Stop with Ctrl+C.")).decode()
+    finally:
+        process.terminate()
+        await process.wait()
+    assert re.search(r"jira  http://127.0.0.1:\d+/mcp  8 tools; sandbox with demo data\n", said)
+    assert identity in said

@@ -33,10 +33,10 @@ OCCASIONS = (
     "on the first of the month", "during failover",
 )  # fmt: skip
 WISHES = (
-    "Export the {} as CSV", "Show the status of each {}", "Let support correct a {}",
-    "Remember the last {}", "Send a notice when a {} changes", "Add an audit trail to the {}",
+    "Export the {} as CSV", "Show the status of each {}", "Let support correct the {}",
+    "Remember the last {}", "Send a notice when the {} changes", "Add an audit trail to the {}",
     "Make the {} accessible by keyboard", "Cache the {}", "Explain the {} to new users",
-    "Allow several {} rules", "Measure the {}", "Preview the {}",
+    "Allow several rules for the {}", "Measure the {}", "Preview the {}",
 )  # fmt: skip
 CHORES = (
     "Upgrade the library behind the {}", "Write a runbook for the {}", "Remove the old {}",

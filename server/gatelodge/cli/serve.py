@@ -9,18 +9,20 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import click
 
 from ..application import Server, ServerSettings, open_server
 from ..listening import CANCEL_TIMEOUT, base_url, listening
+from ..middleware.local import METHOD as LOCAL_USER
 from ..processes.inherited import Sockets, bound, taken_over
 from ..processes.settings import ProcessSettings
 from ..processes.systemd import Notifier
 from ..processes.workers import Workers
 from ..settings import Environment
 from ..storage.opening import StorageSettings
+from ..transports.health import check_states
 
 FLUSH = 15.0
 """Seconds, beyond the drain itself, that a worker may take to write its audit and close what it has open."""
@@ -48,7 +50,7 @@ async def _serve(quiet: bool, inherited: Sockets) -> None:
     notifier, stopped = Notifier(), _until_signal()
     async with open_server(os.environ) as server, listening(server, inherited) as addresses:
         _on(signal.SIGHUP, lambda: _reload(server, notifier))
-        click.echo(json.dumps({"listening": addresses}) if quiet else _banner(server, addresses))
+        click.echo(json.dumps({"listening": addresses}) if quiet else await _banner(server, addresses))
         async with notifier.watched():
             notifier.ready()
             await stopped.wait()
@@ -106,17 +108,29 @@ def _addresses(sockets: Sockets, settings: ProcessSettings) -> dict[str, str]:
     return {name: base_url(host, each.getsockname()[1], tls=tls) for name, each in sockets.items()}
 
 
-def _banner(server: Server, addresses: dict[str, str]) -> str:
+async def _banner(server: Server, addresses: dict[str, str]) -> str:
+    """Where, what for and who may; behind a plugin's listener stands what its own health check says."""
+    states = await check_states(server.catalogue.health)
     notes = [f"  left out: {broken.name} ({broken.reason})" for broken in server.catalogue.broken]
-    identity = "Callers without credentials on this machine are the local user of the local tenant."
-    return _lines(addresses, *notes, f"{len(server.hub.tools)} tools. {identity}")
+    notes += [f"  failed: {state['name']} ({state['detail']})" for state in states if state["status"] == "failed"]
+    said = {state["plugin"]: f"; {state['detail']}" for state in states if state["status"] == "ok"}
+    about = {each.name: f"{len(each.toolset.tools)} tools{said.get(each.name, '')}" for each in server.listeners}
+    return _lines(addresses, *notes, _identity(server), about=about)
 
 
-def _lines(addresses: dict[str, str], *notes: str) -> str:
+def _identity(server: Server) -> str:
+    methods = [item.name for item in server.catalogue.authenticators]
+    if LOCAL_USER in methods:
+        return "Callers without credentials on this machine are the local user of the local tenant, who may do all."
+    return f"Callers have to sign in ({', '.join(methods)})."
+
+
+def _lines(addresses: dict[str, str], *notes: str, about: Mapping[str, str] | None = None) -> str:
+    about, width = about or {}, max(map(len, addresses.values()))
     client = {"mcpServers": {"gatelodge": {"type": "http", "url": f"{addresses['hub']}/mcp"}}}
     parts = [
         "Gatelodge is listening:",
-        *(f"{name:>8}  {url}/mcp" for name, url in addresses.items()),
+        *(f"{name:>8}  {url + '/mcp':<{width + 6}}{about.get(name, '')}".rstrip() for name, url in addresses.items()),
         *notes,
         "Paste into a client's configuration:",
         json.dumps(client, indent=2),
