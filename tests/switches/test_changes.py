@@ -53,7 +53,7 @@ async def test_another_process_sees_a_setting(database: str, listens: bool) -> N
         assert storage.switches.get("limit") == 5
         await store(pool, storage.switches, {"limit": 7}, by="someone")
         await until(lambda: storage.switches.get("limit") == 7)
-        await forget(pool, "limit")
+        await forget(pool, LIMIT, by="someone")
         await until(lambda: storage.switches.get("limit") == 5)
 
 

@@ -25,6 +25,7 @@ from .serve import serve
 from .settings import settings
 from .stdio import stdio
 from .tools import tools
+from .webhooks import webhooks
 
 
 class _Commands(click.Group):
@@ -64,6 +65,7 @@ for command in (
     report,
     backup,
     restore,
+    webhooks,
 ):
     cli.add_command(command)
 

@@ -44,7 +44,7 @@ def set_value(name: str, value: str) -> None:
 @click.argument("name")
 def unset(name: str) -> None:
     """Return NAME to its default."""
-    _run(lambda storage, switches: forget(storage.postgres, switches.find(name).name))
+    _run(lambda storage, switches: forget(storage.postgres, switches.find(name), by=operator()))
 
 
 @settings.command(name="list")

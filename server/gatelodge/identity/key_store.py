@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from ..errors import ErrorCode, ToolError
+from ..webhooks.message import Message
+from ..webhooks.outbox import write
 from .keys import ApiKey, fingerprint, new_key
 
 if TYPE_CHECKING:
@@ -17,7 +19,10 @@ CHANNEL = "gatelodge_api_keys"
 
 
 class KeyStore:
-    """Keys as they are stored. `create` and `rotate` answer the whole key, which nobody can read afterwards."""
+    """Keys as they are stored. `create` and `rotate` answer the whole key, which nobody can read afterwards.
+
+    Operators are told of each key that is made, rotated or revoked.
+    """
 
     def __init__(self, pool: Pool[Any]) -> None:
         self._pool = pool
@@ -35,19 +40,22 @@ class KeyStore:
     ) -> tuple[str, str]:
         """The id and the key."""
         key_id, shown = new_key()
-        await self._pool.execute(
-            "INSERT INTO api_keys (id, tenant_id, user_id, hash, scopes, tools, resources, prompts, expires_at)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-            key_id,
-            tenant,
-            user,
-            fingerprint(shown),
-            sorted(scopes),
-            tools,
-            resources,
-            prompts,
-            expires_at,
-        )
+        about = {"id": key_id, "tenant": tenant, "user": user, "scopes": sorted(scopes), "expires_at": expires_at}
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(
+                "INSERT INTO api_keys (id, tenant_id, user_id, hash, scopes, tools, resources, prompts, expires_at)"
+                " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                key_id,
+                tenant,
+                user,
+                fingerprint(shown),
+                sorted(scopes),
+                tools,
+                resources,
+                prompts,
+                expires_at,
+            )
+            await write(connection, Message(type="key.created", text=f"API key {key_id} was created.", data=about))
         return key_id, shown
 
     async def rotate(self, old_id: str, *, overlap: timedelta) -> tuple[str, str]:
@@ -55,7 +63,7 @@ class KeyStore:
         key_id, shown = new_key()
         async with self._pool.acquire() as connection, connection.transaction():
             found = await connection.fetchrow(
-                "SELECT revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) AS lives"
+                "SELECT tenant_id, user_id, revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) AS lives"
                 " FROM api_keys WHERE id = $1 FOR UPDATE",
                 old_id,
             )
@@ -71,18 +79,30 @@ class KeyStore:
                 key_id,
                 fingerprint(shown),
             )
-            await connection.execute(
-                "UPDATE api_keys SET expires_at = least(expires_at, now() + $2) WHERE id = $1", old_id, overlap
+            ends = await connection.fetchval(
+                "UPDATE api_keys SET expires_at = least(expires_at, now() + $2) WHERE id = $1 RETURNING expires_at",
+                old_id,
+                overlap,
             )
+            about = {"id": key_id, "tenant": found["tenant_id"], "user": found["user_id"]}
+            about |= {"rotated_from": old_id, "old_expires_at": ends}
+            text = f"API key {old_id} was rotated to {key_id}; the old one is good until {ends:%Y-%m-%d %H:%M} UTC."
+            await write(connection, Message(type="key.rotated", text=text, data=about))
         return key_id, shown
 
     async def revoke(self, key_id: str) -> None:
         """From now on, on every replica. Raises `not_found`; revoking twice is no error."""
-        done = await self._pool.fetchval(
-            "UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1 RETURNING id", key_id
-        )
-        if done is None:
-            raise _unknown(key_id)
+        async with self._pool.acquire() as connection, connection.transaction():
+            found = await connection.fetchrow(
+                "SELECT tenant_id, user_id, revoked_at FROM api_keys WHERE id = $1 FOR UPDATE", key_id
+            )
+            if found is None:
+                raise _unknown(key_id)
+            if found["revoked_at"] is not None:
+                return
+            await connection.execute("UPDATE api_keys SET revoked_at = now() WHERE id = $1", key_id)
+            about = {"id": key_id, "tenant": found["tenant_id"], "user": found["user_id"]}
+            await write(connection, Message(type="key.revoked", text=f"API key {key_id} was revoked.", data=about))
 
     async def all(self, tenant: UUID | None = None) -> list[ApiKey]:
         """All keys, oldest first, the dead ones too."""

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..dispatch import CompiledTool
+from ..webhooks.message import Message
+from ..webhooks.outbox import write
 
 if TYPE_CHECKING:
     from asyncpg import Pool
@@ -60,15 +62,22 @@ class PinStore:
         self._pool = pool
 
     async def see(self, definitions: Mapping[str, Mapping[str, Any]]) -> None:
-        """Note definitions by the tools' names. The first ever of a name is approved, a later one waits."""
+        """Note definitions by the tools' names. The first ever of a name is approved, a later one waits.
+
+        Operators are told of one that waits when it is seen for the first time, by whichever replica.
+        """
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock(hashtext('tool_pins'))")
-            await connection.executemany(
+            noted = await connection.fetchmany(
                 "INSERT INTO tool_pins (name, hash, definition, approved_at, approved_by)"
                 " SELECT $1, $2, $3, CASE WHEN NOT known THEN now() END, CASE WHEN NOT known THEN 'first sight' END"
-                " FROM (SELECT EXISTS (SELECT FROM tool_pins WHERE name = $1) AS known) AS pin ON CONFLICT DO NOTHING",
+                " FROM (SELECT EXISTS (SELECT FROM tool_pins WHERE name = $1) AS known) AS pin ON CONFLICT DO NOTHING"
+                " RETURNING name, approved_at",
                 [(name, fingerprint(seen), seen) for name, seen in definitions.items()],
             )
+            for row in noted:
+                if row["approved_at"] is None:
+                    await write(connection, _quarantined(row["name"]))
 
     async def approved(self) -> frozenset[tuple[str, str]]:
         """Names and fingerprints."""
@@ -92,3 +101,8 @@ class PinStore:
             " FROM tool_pins AS new WHERE approved_at IS NULL ORDER BY name, first_seen_at"
         )
         return [Pending(name=row["name"], definition=row["definition"], approved=row["approved"]) for row in rows]
+
+
+def _quarantined(name: str) -> Message:
+    text = f"{name} is in quarantine: its definition changed. See: gatelodge tools pending"
+    return Message(type="tool.quarantined", text=text, data={"tool": name})

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..audit.anchors import Signer
 from ..audit.archive import prune
 from ..idempotency.store import expire
+from ..webhooks.outbox import forget_old
 
 if TYPE_CHECKING:
     from ..storage.postgres import Connection
@@ -59,6 +60,10 @@ async def forget_keys(place: Place) -> str:
     return f"{await expire(place.connection)} expired idempotency keys forgotten"
 
 
+async def forget_messages(place: Place) -> str:
+    return f"{await forget_old(place.connection)} old messages to operators forgotten"
+
+
 async def make_partitions(place: Place) -> str:
     return f"the audit has room for {await place.connection.fetchval(PARTITION, MONTHS_AHEAD) - 1} months ahead"
 
@@ -79,6 +84,7 @@ async def archive_audit(place: Place) -> str:
 
 CHORES = (
     Chore("idempotency_keys", forget_keys),
+    Chore("webhook_messages", forget_messages),
     Chore("audit_partitions", make_partitions),
     Chore("call_metrics", roll_up),
     Chore("audit_archive", archive_audit),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StartupError
 from ..switches import Changes, Switches
+from ..webhooks.outbox import MemoryOutbox
 
 if TYPE_CHECKING:
     from asyncpg import Pool
@@ -25,7 +26,8 @@ class Storage:
     """What a plugin's lifespan is handed: the asyncpg pool, and the Redis client where one is configured.
 
     `embedded` says that Postgres is our own, so that demo data may be filled in. `switches` holds the live settings;
-    `changes` tells of rows that other processes changed.
+    `changes` tells of rows that other processes changed. `outbox` takes messages for the operator while Postgres may be
+    gone; what is done in Postgres is told of in its own transaction, by `gatelodge.webhooks.outbox.write`.
     """
 
     postgres: Pool
@@ -33,3 +35,4 @@ class Storage:
     embedded: bool = False
     switches: Switches = field(default_factory=Switches)
     changes: Changes = field(default_factory=Changes)
+    outbox: MemoryOutbox = field(default_factory=MemoryOutbox)

@@ -10,6 +10,7 @@ from marshmallow import fields, validate
 
 from ..errors import ErrorCode, ToolError
 from ..settings import CommaSeparated, Environment, setting
+from ..webhooks.message import Message
 from .registry import Switch, Switches
 
 ENABLED = "mcp_enabled"
@@ -49,6 +50,7 @@ def core_switches(environment: Environment) -> Sequence[Switch]:
             kind=fields.Boolean(truthy={True}, falsy={False}),
             default=settings.enabled,
             help="Whether any call is answered; health always is.",
+            announce=_announce,
         ),
         Switch(
             name=ORIGINS,
@@ -73,3 +75,8 @@ def refuse_when_disabled(switches: Switches) -> None:
 
 def follow_log_level(switches: Switches) -> None:
     switches.follow(LOG_LEVEL, logging.getLogger("gatelodge").setLevel)
+
+
+def _announce(enabled: bool, by: str) -> Message:
+    text = f"The server was switched {'on' if enabled else 'off'} by {by}."
+    return Message(type=f"server.{'enabled' if enabled else 'disabled'}", text=text, data={"by": by})

@@ -11,18 +11,23 @@ from typing import Any
 from marshmallow import ValidationError, fields
 
 from ..errors import ErrorCode, StartupError, ToolError
+from ..webhooks.message import Message
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
-    """A live setting: `kind` reads its JSON value; `default`, often from the environment, counts while none is set."""
+    """A live setting: `kind` reads its JSON value; `default`, often from the environment, counts while none is set.
+
+    `announce(value, by)` is what operators are told when somebody changes it; most are changed without a word.
+    """
 
     name: str
     kind: fields.Field[Any]
     default: Any
     help: str
+    announce: Callable[[Any, str], Message] | None = None
 
     def parse(self, value: Any) -> Any:
         """The typed value. Raises `validation_error` naming the switch."""
