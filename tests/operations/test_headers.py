@@ -24,6 +24,7 @@ async def test_every_reply_carries_the_security_headers(open_gatelodge: OpenGate
         async with gate.session.get(gate.url + path) as reply:
             assert reply.headers["X-Content-Type-Options"] == "nosniff"
             assert reply.headers["X-Frame-Options"] == "DENY"
+            assert reply.headers["Server"] == "gatelodge"
             assert reply.headers["Content-Security-Policy"].startswith("default-src 'none'")
             assert "Strict-Transport-Security" not in reply.headers
 

@@ -14,6 +14,7 @@ from aiohttp import hdrs, web
 from marshmallow import fields, validate
 
 from ..errors import ErrorCode, StartupError, ToolError
+from ..logs import SERVICE
 from ..settings import setting
 from ..switches import Switches
 from ..switches.core import ORIGINS
@@ -77,6 +78,7 @@ def add_headers(app: web.Application, settings: HeaderSettings, switches: Switch
         headers = response.headers
         if REQUEST_ID in request:  # it is not where a request was no HTTP: that never came to the application
             headers["X-Request-Id"] = request[REQUEST_ID]
+        headers[hdrs.SERVER] = SERVICE  # in place of the versions of Python and aiohttp, which are nobody's business
         if settings.security:
             for name, value in SECURITY.items():
                 headers.setdefault(name, value)
