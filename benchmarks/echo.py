@@ -72,7 +72,7 @@ def servers(folder: str) -> Iterator[dict[str, str]]:
         "MCP_PORT": str(ours),
         "MCP_JIRA_PORT": "0",
         "MCP_SQL_PORT": "0",
-        "GATELODGE_RATE_LIMIT_USER": "off",
+        "GATELODGE_RATE_LIMIT_USER": "900000000/minute,900000000/hour,900000000/day",
         "RATE_LIMIT_DEFAULT": "100000000",
         "LOG_LEVEL": "WARNING",
     }

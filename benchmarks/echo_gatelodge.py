@@ -49,4 +49,5 @@ async def main() -> None:
         await stopped.wait()
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

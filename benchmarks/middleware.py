@@ -19,7 +19,7 @@ from uuid import UUID
 
 from marshmallow import Schema, fields
 
-from gatelodge import Call, Environment, Middleware, Principal, Storage, Tool
+from gatelodge import READ, Call, Environment, Middleware, Principal, Storage, Tool
 from gatelodge.dispatch import Dispatch, compile_tool, new_deadline
 from gatelodge.middleware.cache import CachePlugin
 from gatelodge.middleware.concurrency import ConcurrencyPlugin
@@ -48,7 +48,8 @@ async def echo(call: Call) -> Mapping[str, Any]:
 
 
 TOOL = compile_tool(
-    "bench", Tool(name="bench.echo", title="Echo", description="Echo.", input=EchoArguments, handler=echo)
+    "bench",
+    Tool(name="bench.echo", title="Echo", description="Echo.", input=EchoArguments, handler=echo, annotations=READ),
 )
 
 
