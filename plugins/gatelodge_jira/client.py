@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -28,6 +28,12 @@ CONNECTIONS = 20
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=25)
 LARGEST_REPLY = 32 * 2**20
 USER_AGENT = "gatelodge"
+API_PARTS = len(["", "rest", "api", "version"])
+WORDS = frozenset(
+    {"approximate-count", "bulkfetch", "changelog", "comment", "createmeta", "editmeta", "field", "issue", "issueLink"}
+    | {"issueLinkType", "issuetypes", "jql", "myself", "project", "search", "serverInfo", "status", "transitions"}
+)
+"""The parts of a path that are Jira's own. All others are a caller's, or name something of a site."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,11 @@ class Request:
     body: Any = None
     safe: bool = False
 
+    def template(self) -> str:
+        """The path as it may be shown to anyone: `/rest/api/3/issue/{}/comment`."""
+        parts = self.path.split("/")
+        return "/".join([*parts[:API_PARTS], *(part if part in WORDS else "{}" for part in parts[API_PARTS:])])
+
     def shown(self) -> dict[str, Any]:
         """What a `dry_run` says would be sent."""
         shown: dict[str, Any] = {"method": self.method, "path": self.path}
@@ -49,9 +60,12 @@ class Request:
 
 
 class Client:
-    """Sends requests to one instance. Made inside the event loop, closed by `close`."""
+    """Sends requests to one instance. Made inside the event loop, closed by `close`.
 
-    def __init__(self, instance: Instance) -> None:
+    `trace_configs` observe them; each is given its request's `template`.
+    """
+
+    def __init__(self, instance: Instance, trace_configs: Sequence[aiohttp.TraceConfig] = ()) -> None:
         self.instance = instance
         self.breaker = Breaker(instance.id)
         headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
@@ -64,6 +78,7 @@ class Client:
             headers=headers,
             timeout=TIMEOUT,
             cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=list(trace_configs),
         )
 
     async def close(self) -> None:
@@ -116,6 +131,7 @@ class Client:
             params=request.params,
             data=data,
             headers=headers,
+            trace_request_ctx=request.template,
             allow_redirects=False,  # a redirect would carry our credentials to where it points
         ) as reply:
             return reply.status, reply.headers, await self._read(reply)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
+import aiohttp
+
 from gatelodge import Call, ErrorCode, StartupError, ToolError
 
 from .api import JiraAPI, open_api
@@ -34,8 +36,15 @@ class Finder(Protocol):
 class Instances:
     """Finds the API of an instance, and keeps one for each as long as the server runs."""
 
-    def __init__(self, pool: Pool[Any], vault: Vault, shared: Instance | None) -> None:
+    def __init__(
+        self,
+        pool: Pool[Any],
+        vault: Vault,
+        shared: Instance | None,
+        trace_configs: Sequence[aiohttp.TraceConfig] = (),
+    ) -> None:
         self._pool = pool
+        self._trace_configs = trace_configs
         self._vault = vault
         self.shared = shared
         self._lists = Remembered(LIST_SECONDS)
@@ -75,7 +84,7 @@ class Instances:
         """The API of an instance, opened once."""
 
         async def open_one() -> JiraAPI:
-            client = self._clients.get(instance) or Client(instance)
+            client = self._clients.get(instance) or Client(instance, self._trace_configs)
             self._clients[instance] = client
             return await open_api(client)
 

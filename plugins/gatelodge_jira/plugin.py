@@ -95,7 +95,7 @@ class JiraPlugin:
             shared = self._settings.instance()
             if shared is None and self._settings.sandbox:
                 shared = await stack.enter_async_context(sandbox_instance())
-            self._instances = Instances(storage.postgres, Vault(self._secret.keys), shared)
+            self._instances = Instances(storage.postgres, Vault(self._secret.keys), shared, storage.trace_configs)
             stack.push_async_callback(self._instances.close)
             yield
 

@@ -15,6 +15,7 @@ import msgspec
 
 from gatelodge import Call, Cursors, ToolError
 from gatelodge.storage import StorageError
+from gatelodge.storage.postgres import observed
 
 from .failure import as_tool_error
 from .source import Source
@@ -139,7 +140,8 @@ class Runner:
         size = min(arguments.get(PAGE, self._limits.rows), self._limits.rows)
         values = [arguments.get(parameter.name) for parameter in template.parameters]
         async with prepared.source.reading(tenant, timeout) as connection:
-            return await self._stream(connection, prepared, [*values, size + 1, offset], size)
+            with observed(prepared.source.observers, template.sql):
+                return await self._stream(connection, prepared, [*values, size + 1, offset], size)
 
     async def _stream(
         self, connection: Connection, prepared: Prepared, values: list[Any], size: int

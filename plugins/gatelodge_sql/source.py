@@ -11,7 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
-from gatelodge import StartupError, Storage
+from gatelodge import Observer, StartupError, Storage
 from gatelodge.storage import StorageError
 from gatelodge.storage.postgres import create_pool
 
@@ -43,6 +43,7 @@ class Source:
     pool: Pool[Any]
     turns: asyncio.Semaphore
     role: str | None = None
+    observers: tuple[Observer, ...] = ()
 
     @asynccontextmanager
     async def reading(self, tenant: UUID, timeout: float) -> AsyncIterator[Connection]:
@@ -63,18 +64,19 @@ async def open_sources(storage: Storage, dsns: dict[str, str]) -> AsyncIterator[
     """The server's own database and those of the operator, by name. Raises `StartupError`."""
     async with AsyncExitStack() as stack:
         half = asyncio.Semaphore(max(1, storage.postgres.get_max_size() // 2))
-        sources = {OWN_SOURCE: Source(OWN_SOURCE, storage.postgres, half, READER)}
+        sources = {OWN_SOURCE: Source(OWN_SOURCE, storage.postgres, half, READER, storage.observers)}
         for name, dsn in dsns.items():
-            pool = await _connect(name, dsn)
+            pool = await _connect(name, dsn, storage.observers)
             stack.push_async_callback(pool.close)
             await _refuse_unrestricted(name, pool)
-            sources[name] = Source(name, pool, asyncio.Semaphore(pool.get_max_size()))
+            turns = asyncio.Semaphore(pool.get_max_size())
+            sources[name] = Source(name, pool, turns, observers=storage.observers)
         yield sources
 
 
-async def _connect(name: str, dsn: str) -> Pool[Any]:
+async def _connect(name: str, dsn: str, observers: tuple[Observer, ...]) -> Pool[Any]:
     try:
-        return await create_pool(dsn, max_size=10, application="gatelodge-sql")
+        return await create_pool(dsn, max_size=10, application="gatelodge-sql", observers=observers)
     except StorageError as error:
         raise StorageError(f"source {name}: {error.args[0].removeprefix('storage: ')}") from None
 

@@ -156,7 +156,9 @@ async def open_server(
     compiled = _compile(plugins)
     plugins.tell_compiled(compiled)
     async with AsyncExitStack() as stack:
-        storage = await stack.enter_async_context(open_storage(storage_settings, plugins.migrations(), join=join))
+        storage = await stack.enter_async_context(
+            open_storage(storage_settings, plugins.migrations(), join=join, observers=catalogue.observers)
+        )
         storage = await stack.enter_async_context(live_switches(storage, [*core, *catalogue.switches]))
         follow_log_level(storage.switches)
         notices = Notices()

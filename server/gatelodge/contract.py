@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 from uuid import UUID
 
 from marshmallow import Schema
@@ -18,6 +18,9 @@ from .content import Hints, Icon
 from .errors import ToolError
 from .identity.addresses import is_loopback
 from .questions import TASKS, CannotAsk, Question
+
+if TYPE_CHECKING:
+    from aiohttp import TraceConfig
 
 T = TypeVar("T")
 
@@ -182,7 +185,8 @@ class Call:
     """One request on its way to a tool, resource, prompt or completion.
 
     `target` is what was registered under `name`; `arguments` are as sent until the validation middleware has passed them,
-    and typed by the input schema from there on. `deadline` is in the event loop's time, seconds.
+    and typed by the input schema from there on. `deadline` is in the event loop's time, seconds. `trace` and `tracestate`
+    are the W3C trace context that the call belongs to (`traceparent` and `tracestate`).
     """
 
     kind: Kind
@@ -197,6 +201,7 @@ class Call:
     read_only: bool = True
     idempotency_key: str | None = None
     trace: str | None = None
+    tracestate: str | None = None
     meta: Mapping[str, JSON] = field(default_factory=dict)
     channel: Channel = field(default_factory=SilentChannel)
 
@@ -427,6 +432,35 @@ class Route:
     method: Literal["GET", "POST", "DELETE"]
     path: str
     handler: Callable[[RouteRequest], Awaitable[JSON | Result]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What another server was asked, once it has answered: an SQL statement, or a Redis command.
+
+    `text` is the statement with `$1` where values go, or the command's name; values are in neither. `place` is the
+    database's name, and `address` the host and port, or the path of a socket, where known.
+    """
+
+    text: str
+    seconds: float
+    error: BaseException | None = None
+    place: str | None = None
+    address: tuple[str, int] | str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observer:
+    """Told of what the server asks other servers while it answers. Where there is none, nothing is timed.
+
+    `statement` and `command` hear of each SQL statement and Redis command, in the context of the call that it was for;
+    they must neither wait nor raise. `requests` goes into each HTTP session (`storage.trace_configs`); such a session may
+    give a function as `trace_request_ctx`, which answers the URL's template.
+    """
+
+    statement: Callable[[Asked], None]
+    command: Callable[[Asked], None]
+    requests: TraceConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import click
     from prometheus_client.registry import Collector
 
-    from .contract import Authenticator, HealthCheck, Middleware, Prompt, Recorder, Resource, Route, Tool
+    from .contract import Authenticator, HealthCheck, Middleware, Observer, Prompt, Recorder, Resource, Route, Tool
     from .dispatch import CompiledTool
     from .notices import Notices
     from .settings import Environment
@@ -64,6 +64,11 @@ def gatelodge_authenticators() -> Sequence[Authenticator]:  # type: ignore[empty
 @hookspec
 def gatelodge_recorders() -> Sequence[Recorder]:  # type: ignore[empty-body]
     """Told at once of what happens at the door and is no call, a refused login first of all. They must neither wait nor raise."""
+
+
+@hookspec
+def gatelodge_observers() -> Sequence[Observer]:  # type: ignore[empty-body]
+    """Told of what the server asks Postgres, Redis and, over HTTP, others on behalf of a call: for traces."""
 
 
 @hookspec

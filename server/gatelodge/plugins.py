@@ -15,7 +15,7 @@ import pluggy
 from prometheus_client.registry import Collector
 
 from . import hookspecs
-from .contract import Authenticator, HealthCheck, Middleware, Prompt, Recorder, Resource, Route, Tool
+from .contract import Authenticator, HealthCheck, Middleware, Observer, Prompt, Recorder, Resource, Route, Tool
 from .errors import StartupError
 from .settings import Environment
 from .switches import Switch
@@ -67,6 +67,7 @@ class Catalogue:
     middleware: list[Middleware] = field(default_factory=list)
     authenticators: list[Authenticator] = field(default_factory=list)
     recorders: list[Recorder] = field(default_factory=list)
+    observers: list[Observer] = field(default_factory=list)
     routes: list[tuple[str, Route]] = field(default_factory=list)
     health: list[tuple[str, HealthCheck]] = field(default_factory=list)
     switches: list[Switch] = field(default_factory=list)
@@ -207,6 +208,7 @@ class Plugins:
             self._own(catalogue.prompts, "prompt", prompt.name, plugin, prompt)
         catalogue.authenticators.extend(self._hook(plugin, "gatelodge_authenticators"))
         catalogue.recorders.extend(self._hook(plugin, "gatelodge_recorders"))
+        catalogue.observers.extend(self._hook(plugin, "gatelodge_observers"))
         catalogue.routes.extend((plugin.name, route) for route in self._hook(plugin, "gatelodge_routes"))
         catalogue.switches.extend(self._hook(plugin, "gatelodge_switches"))
         catalogue.health.extend((plugin.name, check) for check in self._hook(plugin, "gatelodge_health"))

@@ -11,7 +11,7 @@ from .application import ServerSettings, plugin_ports
 from .logs import LogSettings
 from .plugins import Plugins
 from .processes.settings import ProcessSettings
-from .settings import PREFIXES, Environment
+from .settings import Environment
 from .signing import SecretSettings
 from .storage.opening import StorageSettings
 from .switches import Switch
@@ -20,14 +20,14 @@ from .transports.headers import HeaderSettings
 
 CORE = (ServerSettings, ProcessSettings, LogSettings, HeaderSettings, StorageSettings, SecretSettings)
 
-_PREFIXES = ", ".join(f"`{prefix}`" for prefix in PREFIXES)
-_VARIABLES = f"""\
+_VARIABLES = """\
 # Settings
 
 This page is written by `gatelodge settings reference`.
 
 Each is an environment variable, read once at the start. A value that does not fit stops the start, and so does a name
-with one of our prefixes that nothing reads ({_PREFIXES}). Secret values are never shown.
+with one of these prefixes that nothing reads: {prefixes}.
+Secret values are never shown.
 
 | name | default | what it is |
 |---|---|---|
@@ -54,7 +54,13 @@ def settings_page() -> str:
     plugin_ports(plugins, environment)
     catalogue = plugins.configure(environment)
     variables = sorted(environment.known.items())
-    return _VARIABLES + _table(map(_variable, variables)) + _LIVE + _table(_live([*switches, *catalogue.switches]))
+    prefixes = ", ".join(f"`{prefix}`" for prefix in environment.prefixes)
+    return (
+        _VARIABLES.format(prefixes=prefixes)
+        + _table(map(_variable, variables))
+        + _LIVE
+        + _table(_live([*switches, *catalogue.switches]))
+    )
 
 
 def _table(rows: Iterable[tuple[str, str, str]]) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import fnmatch
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -94,6 +94,13 @@ class Environment:
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = variables
         self.known: dict[str, dataclasses.Field[Any]] = {}
+        self.prefixes: tuple[str, ...] = PREFIXES
+        self._foreign = FOREIGN
+
+    def claim(self, *prefixes: str, foreign: Iterable[str] = ()) -> None:
+        """Names with these prefixes are the caller's, so one that nothing reads is refused; but not the `foreign` ones."""
+        self.prefixes = (*self.prefixes, *prefixes)
+        self._foreign = self._foreign.union(foreign)
 
     def read(self, settings: type[T]) -> T:
         """An instance of the settings dataclass. Raises `StartupError` naming the variable that does not fit."""
@@ -107,9 +114,9 @@ class Environment:
         return settings(**values)
 
     def refuse_unknown(self) -> None:
-        """Raise `StartupError` for the first name with one of our prefixes that nothing has read."""
+        """Raise `StartupError` for the first name with one of the prefixes that nothing has read."""
         for name in sorted(self._variables):
-            if name.startswith(PREFIXES) and name not in self.known and name not in FOREIGN:
+            if name.startswith(self.prefixes) and name not in self.known and name not in self._foreign:
                 near = difflib.get_close_matches(name, self.known, n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
                 raise StartupError("setting_unknown", f"{name} is not a setting of Gatelodge or its plugins{hint}")

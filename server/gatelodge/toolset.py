@@ -24,13 +24,14 @@ Visible = Callable[[Principal, Kind, str, frozenset[str]], bool]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a call comes from, as the door saw it. `idempotency_key` and `trace` are the HTTP headers of that name."""
+    """Where a call comes from, as the door saw it. The key and the trace are what its headers or `_meta` say."""
 
     principal: Principal
     door: str
     request_id: str = field(default_factory=lambda: uuid4().hex)
     idempotency_key: str | None = None
     trace: str | None = None
+    tracestate: str | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
     channel: Channel = field(default_factory=SilentChannel)
 
@@ -228,6 +229,7 @@ class Toolset:
             read_only=read_only,
             idempotency_key=key,
             trace=origin.trace,
+            tracestate=origin.tracestate,
             meta=origin.meta,
             channel=origin.channel,
         )

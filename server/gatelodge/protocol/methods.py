@@ -28,7 +28,7 @@ from .jsonrpc import (
     notification,
 )
 from .parameters import checked_mapping, checked_string, mapping, page, progress_token, string
-from .peer import Ask, Peer, PeerChannel, unheard
+from .peer import Ask, CallHeaders, Peer, PeerChannel, unheard
 from .revisions import REVISIONS, Revision
 from .roundtrip import RoundTrips, Sealer
 from .subscriptions import SUBSCRIPTION_KEY, Filter, Pending, message_of, read_filter, tagged
@@ -284,16 +284,25 @@ class Protocol:
 
     def _origin(self, message: Message, peer: Peer, ask: Ask | None, offer: Offer | None = None) -> Origin:
         meta = message.meta
-        trace = meta.get("traceparent")
+        trace, tracestate = _trace(meta, peer.line.headers)
         return Origin(
             principal=peer.principal,
             door=peer.door,
             request_id=peer.request_id,
             idempotency_key=peer.line.headers.idempotency_key,
-            trace=trace if isinstance(trace, str) else peer.line.headers.trace,
+            trace=trace,
+            tracestate=tracestate,
             meta=meta,
             channel=PeerChannel(peer, progress_token(meta), ask, offer),
         )
+
+
+def _trace(meta: Mapping[str, Any], headers: CallHeaders) -> tuple[str | None, str | None]:
+    """The trace context of the message itself, or else of the HTTP request that brought it. Source: MCP SEP-414."""
+    parent, state = meta.get("traceparent"), meta.get("tracestate")
+    if isinstance(parent, str):
+        return parent, state if isinstance(state, str) else None
+    return headers.trace, headers.tracestate
 
 
 def _hinted(answer: Answer, peer: Peer) -> Answer:

@@ -26,10 +26,11 @@ async def unheard(message: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CallHeaders:
-    """The HTTP headers that concern a call: `Idempotency-Key` and `traceparent`."""
+    """The HTTP headers that concern a call: `Idempotency-Key`, `traceparent` and `tracestate`."""
 
     idempotency_key: str | None = None
     trace: str | None = None
+    tracestate: str | None = None
 
 
 NO_HEADERS = CallHeaders()

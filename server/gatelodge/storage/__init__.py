@@ -10,8 +10,11 @@ from ..switches import Changes, Switches
 from ..webhooks.outbox import MemoryOutbox
 
 if TYPE_CHECKING:
+    from aiohttp import TraceConfig
     from asyncpg import Pool
     from redis.asyncio import Redis
+
+    from ..contract import Observer
 
 
 class StorageError(StartupError):
@@ -28,6 +31,8 @@ class Storage:
     `embedded` says that Postgres is our own, so that demo data may be filled in. `switches` holds the live settings;
     `changes` tells of rows that other processes changed. `outbox` takes messages for the operator while Postgres may be
     gone; what is done in Postgres is told of in its own transaction, by `gatelodge.webhooks.outbox.write`.
+    `observers` are for the pools and clients that a plugin opens itself; `trace_configs` is what an aiohttp session takes
+    of them.
     """
 
     postgres: Pool
@@ -36,3 +41,8 @@ class Storage:
     switches: Switches = field(default_factory=Switches)
     changes: Changes = field(default_factory=Changes)
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
+    observers: tuple[Observer, ...] = ()
+
+    @property
+    def trace_configs(self) -> list[TraceConfig]:
+        return [observer.requests for observer in self.observers]

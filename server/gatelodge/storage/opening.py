@@ -9,6 +9,7 @@ from pathlib import Path
 
 from marshmallow import fields, validate
 
+from ..contract import Observer
 from ..settings import setting
 from ..switches import Changes
 from . import Storage, StorageError, migrations
@@ -70,7 +71,11 @@ async def open_dsn(settings: StorageSettings, *, join: bool = True) -> AsyncIter
 
 @asynccontextmanager
 async def open_storage(
-    settings: StorageSettings, sources: Sequence[str] = (), *, join: bool = False
+    settings: StorageSettings,
+    sources: Sequence[str] = (),
+    *,
+    join: bool = False,
+    observers: Sequence[Observer] = (),
 ) -> AsyncIterator[Storage]:
     """Pools for the time a server runs. Migrates the embedded Postgres; a configured one must be migrated already.
 
@@ -83,14 +88,14 @@ async def open_storage(
             await migrations.up(dsn, all_sources)
         else:
             await _refuse_unmigrated(dsn, all_sources)
-        pool = await create_pool(dsn, max_size=settings.pool_size)
+        pool = await create_pool(dsn, max_size=settings.pool_size, observers=observers)
         stack.push_async_callback(pool.close)
         redis = None
         if settings.redis_url is not None:
-            redis = connect(settings.redis_url)
+            redis = connect(settings.redis_url, observers)
             stack.push_async_callback(redis.aclose)
         changes = await stack.enter_async_context(Changes(plain_dsn(dsn)).listening())
-        yield Storage(pool, redis, embedded=settings.embedded, changes=changes)
+        yield Storage(pool, redis, embedded=settings.embedded, changes=changes, observers=tuple(observers))
 
 
 async def _refuse_unmigrated(dsn: str, sources: Sequence[str]) -> None:

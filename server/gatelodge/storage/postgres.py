@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 import msgspec
 
+from ..contract import Asked, Observer
 from . import StorageError
 
 if TYPE_CHECKING:
     from asyncpg import Pool
+    from asyncpg.connection import LoggedQuery
     from asyncpg.pool import PoolConnectionProxy
 
     Connection: TypeAlias = asyncpg.Connection[Any] | PoolConnectionProxy[Any]
@@ -47,12 +52,23 @@ async def connect(dsn: str) -> Connection:
 
 
 async def create_pool(
-    dsn: str, *, max_size: int = 20, command_timeout: float = 30.0, application: str = "gatelodge"
+    dsn: str,
+    *,
+    max_size: int = 20,
+    command_timeout: float = 30.0,
+    application: str = "gatelodge",
+    observers: Sequence[Observer] = (),
 ) -> Pool[Any]:
     """A pool whose connections speak JSON by msgspec. Raises `StorageError` when the first one cannot be made.
 
     `command_timeout` is in seconds, for each statement.
     """
+
+    async def init(connection: Connection) -> None:
+        await _set_codecs(connection)
+        for observer in observers:
+            connection.add_query_logger(_told(observer))
+
     try:
         return await asyncpg.create_pool(
             plain_dsn(dsn),
@@ -62,10 +78,28 @@ async def create_pool(
             command_timeout=command_timeout,
             statement_cache_size=256,
             server_settings={"application_name": application},
-            init=_set_codecs,
+            init=init,
         )
     except CONNECTION_ERRORS as error:
         raise unusable(dsn, error) from None
+
+
+@contextmanager
+def observed(observers: Sequence[Observer], sql: str) -> Iterator[None]:
+    """For a cursor, whose statement asyncpg does not report."""
+    if not observers:
+        yield
+        return
+    started, failure = perf_counter(), None
+    try:
+        yield
+    except BaseException as error:
+        failure = error
+        raise
+    finally:
+        asked = Asked(text=sql, seconds=perf_counter() - started, error=failure)
+        for observer in observers:
+            observer.statement(asked)
 
 
 def unusable(dsn: str, error: Exception) -> StorageError:
@@ -75,6 +109,23 @@ def unusable(dsn: str, error: Exception) -> StorageError:
     else:
         reason = " ".join(str(error).split()) or type(error).__name__
     return StorageError(f"Postgres at {shown_dsn(dsn)} cannot be used: {reason}")
+
+
+def _told(observer: Observer) -> Callable[[LoggedQuery], None]:
+    """What asyncpg reports also has the values and the password; those end here."""
+
+    def hear(query: LoggedQuery) -> None:
+        observer.statement(
+            Asked(
+                text=query.query,
+                seconds=query.elapsed,
+                error=query.exception,
+                place=query.conn_params.database,
+                address=query.conn_addr,
+            )
+        )
+
+    return hear
 
 
 async def _set_codecs(connection: Connection) -> None:

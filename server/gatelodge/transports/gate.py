@@ -163,7 +163,8 @@ def error_reply(request: web.Request, error: ToolError, headers: Mapping[str, st
 
 
 def call_headers(request: web.Request) -> CallHeaders:
-    return CallHeaders(request.headers.get("Idempotency-Key"), request.headers.get("traceparent"))
+    headers = request.headers
+    return CallHeaders(headers.get("Idempotency-Key"), headers.get("traceparent"), headers.get("tracestate"))
 
 
 def _record_refusal(request: web.Request, policy: GatePolicy, error: ToolError) -> None:

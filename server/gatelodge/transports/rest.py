@@ -148,6 +148,7 @@ def _origin(request: web.Request, channel: PeerChannel | None = None) -> Origin:
         request_id=request[REQUEST_ID],
         idempotency_key=headers.idempotency_key,
         trace=headers.trace,
+        tracestate=headers.tracestate,
         channel=channel or SilentChannel(),
     )
 
