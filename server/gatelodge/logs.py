@@ -7,6 +7,7 @@ what was asked for: a client on a pipe reads messages there. A line from within 
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ from .settings import setting
 SERVICE = "gatelodge"
 Form = Literal["auto", "json", "console"]
 Line = MutableMapping[str, Any]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 _call: ContextVar[Call | None] = ContextVar("logged_call", default=None)
 
@@ -67,7 +70,7 @@ def trace_id(traceparent: str | None) -> str | None:
 
 
 def _formatter(console: bool) -> logging.Formatter:
-    last: Processor = structlog.dev.ConsoleRenderer() if console else _json
+    last: list[Processor] = [_escape, structlog.dev.ConsoleRenderer()] if console else [_json]
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.ExtraAdder()],
         processors=[
@@ -76,7 +79,7 @@ def _formatter(console: bool) -> logging.Formatter:
             _add_call,
             structlog.processors.format_exc_info,
             _redact,
-            last,
+            *last,
         ],
     )
 
@@ -102,6 +105,15 @@ def _redact(logger: Any, method: str, line: Line) -> Line:
         line["exception"] = exception[-LONGEST:].partition("\n")[2]
     clean: Line = redact(line)
     return clean
+
+
+def _escape(logger: Any, method: str, line: Line) -> Line:
+    """A caller's text may not begin a line of its own, nor talk to the terminal. JSON escapes by itself."""
+    for name, value in line.items():
+        if isinstance(value, str):
+            parts = value.split("\n") if name == "exception" else [value]
+            line[name] = "\n".join(_CONTROL.sub(lambda found: repr(found[0])[1:-1], part) for part in parts)
+    return line
 
 
 def _json(logger: Any, method: str, line: Line) -> str:

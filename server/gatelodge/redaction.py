@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import date, time, timedelta
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
+import msgspec
+
+PLAIN = (type(None), bool, int, float, Decimal, date, time, timedelta, UUID)
+"""What holds no text of anybody's."""
 REDACTED = "[redacted]"
 LONGEST = 4000
 """Characters of one string that a record keeps."""
@@ -13,7 +20,7 @@ DEEPEST = 32
 
 SECRET_FIELD = re.compile(
     r"pass(word|wd|phrase)|secret|credential|authorization|cookie|api[-_]?key|private[-_]?key|access[-_]?key"
-    r"|(^|[-_a-z])(token|jwt|bearer|signature)s?$|(^|_)(pwd|auth)$",
+    r"|(^|[-_a-z])(token|jwt|bearer|signature)s?$|(^|[-_])(pwd|auth|otp)$",
     re.IGNORECASE,
 )
 # Nothing in it may start again within a run of what it has read, or hostile text would take the square of its length.
@@ -21,9 +28,12 @@ SECRET_TEXT = re.compile(
     r"""
       # Credentials of RFC 9110 (but not "basic authentication"), a login in a URL, an assignment, a JWT, what services issue
       (?P<scheme>\b(?:bearer|basic|token)\s+)(?=\S*[\d=]|\S{20})[\w.~+/=-]{8,}
-    | (?P<url>(?<![a-z0-9+.-])[a-z0-9+.-]+://)[^\s/@:]{0,200}:[^\s@]{1,500}(?=@)
-    | (?P<pair>(?:(?<![\w-])[\w-]*(?:password|passwd|secret|token|api[-_]?key|access[-_]?key)["']?\s*[:=]\s*["']?
-               |authorization["']?\s*[:=]\s*["']?(?:\w+\s+)?))[^\s"',;&]+
+    | (?P<url>(?<![a-z0-9+.-])[a-z0-9+.-]+://)[^\s/@:]{0,200}:\S{1,500}(?=@)
+    | (?P<pair>(?<![\w-])(?:[\w-]*(?:password|passwd|passphrase|pwd|secret(?:[-_]?key)?|token|signature
+               |api[-_]?key|access[-_]?key)|(?:set-)?cookie)(?:\\*["'])?\s*[:=]\s*
+               |authorization(?:\\*["'])?\s*[:=]\s*(?:\\*["'])?(?:\w+\s+)?)
+      (?:"(?:[^"\\]|\\.){1,2000}"?|'(?:[^'\\]|\\.){1,2000}'?|\\+["'][^"']{1,2000}
+       |[^\s"',;&]+(?:;\s*[\w.-]+=[^\s"',;&]+)*)
     | (?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]*
     | \b(?:glk|gh[pousr]|github_pat|glpat|xox[abeoprs]|sk|pk|rk)[-_][\w-]{10,}
     | (?<![\w-])ATATT[\w=-]{10,} | \b(?:AKIA|ASIA)[A-Z0-9]{16}\b | \bAIza[\w-]{30,}
@@ -34,19 +44,23 @@ SECRET_TEXT = re.compile(
 
 
 def redact(value: Any, *, depth: int = 0) -> Any:
-    """The JSON-like value with secrets replaced, long strings cut and what nests too deeply left out.
+    """The value as JSON-like data with secrets replaced, long strings cut and what nests too deeply left out.
 
     The result can be encoded as JSON in UTF-8: lone surrogates are replaced.
     """
     if isinstance(value, str):
         return redact_text(value)
+    if isinstance(value, PLAIN):
+        return value
     if isinstance(value, Mapping):
         if depth >= DEEPEST:
             return "[too deep]"
-        return {_clean(str(key)): _member(str(key), item, depth) for key, item in value.items()}
+        return {redact_text(str(key)): _member(str(key), item, depth) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return "[too deep]" if depth >= DEEPEST else [redact(item, depth=depth + 1) for item in value]
-    return value
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return f"[{len(value)} bytes]"
+    return redact(msgspec.to_builtins(value, enc_hook=str), depth=depth)  # whose members have names too
 
 
 def redact_text(text: str) -> str:

@@ -52,6 +52,19 @@ def test_the_console_form_is_for_people() -> None:
     assert "hunter2" not in text
 
 
+@pytest.mark.parametrize(
+    ("form", "controls"), [("json", ("\r", "\x1b[2J")), ("console", ("\r", "\x1b[2J", "\x9b", "\u2028", "\u202e"))]
+)
+def test_nobody_writes_a_line_of_their_own(form: Form, controls: tuple[str, ...]) -> None:
+    """A caller's line breaks and terminal sequences are escaped, in the message and in what is added to it."""
+    stream, forged = io.StringIO(), f"x\n2026-11-25 [error] all is lost{''.join(controls)}"
+    set_up_logs(form, stream)
+    logging.getLogger("gatelodge.test").warning("asked for %s", forged, extra={"path": forged.replace(" ", "")})
+    text = stream.getvalue()
+    assert text.count("\n") == 1
+    assert [control for control in controls if control in text] == []
+
+
 @pytest.mark.parametrize("given", [None, "", "nonsense", "00-short-1-01", "00-../../../../../../../../../../../-1-01"])
 def test_what_is_no_trace_context_has_no_trace_id(given: str | None) -> None:
     """It is the caller's text, and must not look like an id."""
