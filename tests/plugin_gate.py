@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from gatelodge import LOCAL_TENANT, Call, Middleware, Phase, Principal, Result
+from gatelodge import LOCAL_TENANT, Call, Middleware, Phase, Principal, Result, ToolError
 from gatelodge.dispatch import Dispatch, compile_tool
 from gatelodge.middleware.deadline import within_deadline
 from gatelodge.middleware.validation import validate
@@ -46,7 +46,9 @@ class PluginGate:
         return await tool.tool.reconcile(self._call(name, tool.load(arguments), LOCAL_TENANT, 30.0, key))
 
     def _call(self, name: str, arguments: Mapping[str, Any], tenant: UUID, timeout: float, key: str | None) -> Call:
-        tool = self._tools[name]
+        tool = self._tools.get(name)
+        if tool is None:
+            raise ToolError("not_found", f"There is no tool {name!r}")
         return Call(
             kind="tool",
             name=name,

@@ -16,6 +16,7 @@ import msgspec
 from .contract import Call, Middleware, Next, Result, Tool
 from .errors import ErrorCode, ToolError
 from .mirrored import Mirrored, mirrored_parameters
+from .names import TOOL_NAME
 from .questions import InputRequired
 from .schema import checker, json_schema, loader
 
@@ -40,6 +41,8 @@ class CompiledTool:
 
 def compile_tool(owner: str, tool: Tool) -> CompiledTool:
     """Derive the JSON Schemas, the argument loader, the output checker and the default scopes. Raises on a bad schema."""
+    if not TOOL_NAME.fullmatch(tool.name):
+        raise ValueError(f"a tool's name is 1 to 64 of A-Z a-z 0-9 _ . -, and not {tool.name!r}")
     input_schema = json_schema(tool.input)
     output_schema = None if tool.output is None else json_schema(tool.output)
     return CompiledTool(

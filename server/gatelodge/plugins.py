@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from . import hookspecs
 from .contract import Authenticator, HealthCheck, Middleware, Observer, Prompt, Recorder, Resource, Route, Tool
 from .errors import StartupError
+from .names import alias
 from .settings import Environment
 from .switches import Switch
 
@@ -202,6 +203,7 @@ class Plugins:
         catalogue = self.catalogue
         for tool in self._hook(plugin, "gatelodge_tools"):
             self._own(catalogue.tools, "tool", tool.name, plugin, tool)
+            self._own_alias(tool.name)
         for resource in self._hook(plugin, "gatelodge_resources"):
             self._own(catalogue.resources, "resource", resource.uri, plugin, resource)
         for prompt in self._hook(plugin, "gatelodge_prompts"):
@@ -219,6 +221,13 @@ class Plugins:
             other = self.catalogue.plugins[registry[name][0]]
             raise StartupError("plugin_conflict", f"{kind} {name} is registered by two plugins: {other} and {plugin}")
         registry[name] = (plugin.name, item)
+
+    def _own_alias(self, name: str) -> None:
+        """Of two tools that go by one alias, a call or an operator's pattern might mean either."""
+        for other, (owner, _) in self.catalogue.tools.items():
+            if other != name and alias(other) == alias(name):
+                owners = f"{self.catalogue.plugins[owner]} and {self.catalogue.plugins[self.catalogue.tools[name][0]]}"
+                raise StartupError("plugin_conflict", f"tools {other} and {name} are both {alias(name)}: {owners}")
 
     def _fold_order(self) -> None:
         """Collect middleware in pluggy's order (`tryfirst` first), then by phase; the sort is stable."""

@@ -7,8 +7,9 @@ and marshmallow both accept them, so a client that validates by the schema is ne
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
+from itertools import islice
 from typing import Any
 
 import jsonschema_rs
@@ -19,6 +20,12 @@ from marshmallow import Schema, ValidationError, fields, validate
 from .errors import ErrorCode, ToolError
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+MOST_WRONG = 20
+"""Wrong fields that a refusal tells of."""
+LARGE = 1000
+"""Members, at any depth, from which on arguments are not looked through for every fault."""
+LONGEST_NAME = 100
+LONGEST_SENTENCE = 300
 UNWANTED = ("readOnly", "writeOnly", "nullable")
 
 JSONObject = dict[str, Any]
@@ -43,7 +50,7 @@ def loader(schema: type[Schema] | Mapping[str, Any]) -> Callable[[Mapping[str, A
     instance = None if isinstance(schema, Mapping) else schema()
 
     def load(arguments: Mapping[str, Any]) -> JSONObject:
-        _refuse(dict(_unstorable(arguments, "")))
+        _refuse(_first(_unstorable(arguments, "")))
         if not validator.is_valid(arguments):
             _refuse(_wrong_fields(validator, arguments, known))
         if instance is None:
@@ -51,7 +58,7 @@ def loader(schema: type[Schema] | Mapping[str, Any]) -> Callable[[Mapping[str, A
         try:
             loaded: JSONObject = instance.load(arguments)
         except ValidationError as error:
-            _refuse(dict(_flat(error.messages_dict, "")))
+            _refuse(_first(_flat(error.messages_dict, "")))
             raise AssertionError("unreachable") from error
         return loaded
 
@@ -63,9 +70,10 @@ def checker(schema: JSONObject) -> Callable[[Any], None]:
     validator = jsonschema_rs.Draft202012Validator(schema)
 
     def check(value: Any) -> None:
-        if not validator.is_valid(value):
-            error = next(iter(validator.iter_errors(value)))
-            raise ValueError(f"{_path(error.instance_path) or 'result'}: {error.message}")
+        try:
+            validator.validate(value)
+        except jsonschema_rs.ValidationError as error:
+            raise ValueError(f"{_path(error.instance_path) or 'result'}: {_end(error.message)}") from None
 
     return check
 
@@ -199,23 +207,55 @@ def _described(derived: JSONObject, item: fields.Field[Any]) -> JSONObject:
 
 
 def _wrong_fields(validator: Any, arguments: Mapping[str, Any], known: list[str]) -> dict[str, list[str]]:
-    wrong: dict[str, list[str]] = {}
-    for error in validator.iter_errors(arguments):
+    """The first of them: whoever sends a hundred thousand wrong fields does not need to hear of each."""
+    return _first(_wrong(validator, arguments, known))
+
+
+def _wrong(validator: Any, arguments: Mapping[str, Any], known: list[str]) -> Iterator[tuple[str, str]]:
+    for error in _errors(validator, arguments):
         path, kind = _path(error.instance_path), error.kind
         extra = getattr(kind, "unexpected", None) if type(kind).__name__.endswith("AdditionalProperties") else None
         missing = getattr(kind, "property", None) if type(kind).__name__.endswith("Required") else None
         if extra:
-            for name in extra:
-                wrong.setdefault(_join(path, name), []).append(_unknown(name, known if not path else []))
+            yield from ((_join(path, name), _unknown(name, known if not path else [])) for name in extra)
         elif missing is not None:
-            wrong.setdefault(_join(path, missing), []).append("Missing; this argument is required.")
+            yield _join(path, missing), "Missing; this argument is required."
         else:
-            wrong.setdefault(path or "arguments", []).append(f"{error.message}.")
-    return wrong
+            yield path or "arguments", _end(f"{error.message}.")
+
+
+def _errors(validator: Any, arguments: Mapping[str, Any]) -> Iterable[Any]:
+    """All of them, but for large arguments the first alone: the validator looks for all before it gives one."""
+    if sum(1 for _ in islice(_members(arguments), LARGE)) < LARGE:
+        yield from validator.iter_errors(arguments)
+        return
+    try:
+        validator.validate(arguments)
+    except jsonschema_rs.ValidationError as error:
+        yield error
+
+
+def _members(value: Any) -> Iterator[Any]:
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    for item in inner:
+        yield item
+        yield from _members(item)
+
+
+def _first(wrong: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, sentence in islice(wrong, MOST_WRONG):
+        found.setdefault(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…", []).append(sentence)
+    return found
+
+
+def _end(sentence: str) -> str:
+    """A sentence quotes the value first, which may be long, and ends with what is wrong with it."""
+    return sentence if len(sentence) <= LONGEST_SENTENCE else f"…{sentence[-LONGEST_SENTENCE:]}"
 
 
 def _unknown(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name, known, n=1) if len(name) <= LONGEST_NAME else []
     if near:
         return f"Unknown argument; did you mean {near[0]}?"
     return f"Unknown argument; known are {', '.join(known)}." if known else "Unknown argument."
@@ -227,13 +267,13 @@ def _refuse(wrong: dict[str, list[str]]) -> None:
         raise ToolError(ErrorCode.VALIDATION_ERROR, f"{name}: {sentences[0]}", details={"fields": wrong})
 
 
-def _unstorable(value: Any, path: str) -> Iterator[tuple[str, list[str]]]:
+def _unstorable(value: Any, path: str) -> Iterator[tuple[str, str]]:
     """Strings that neither Postgres nor Jira can hold: with U+0000, or with half a surrogate pair."""
     if isinstance(value, str):
         if "\x00" in value:
-            yield path or "arguments", ["May not contain the NUL character."]
+            yield path or "arguments", "May not contain the NUL character."
         elif not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
-            yield path or "arguments", ["May not contain a lone surrogate."]
+            yield path or "arguments", "May not contain a lone surrogate."
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield from _unstorable(key, _join(path, "key"))
@@ -243,12 +283,12 @@ def _unstorable(value: Any, path: str) -> Iterator[tuple[str, list[str]]]:
             yield from _unstorable(item, _join(path, index))
 
 
-def _flat(messages: Any, path: str) -> Iterator[tuple[str, list[str]]]:
+def _flat(messages: Any, path: str) -> Iterator[tuple[str, str]]:
     if isinstance(messages, Mapping):
         for key, inner in messages.items():
             yield from _flat(inner, path if key == "_schema" else _join(path, key))
     else:
-        yield path or "arguments", [str(message) for message in messages]
+        yield from ((path or "arguments", str(message)) for message in messages)
 
 
 def _join(path: str, name: object) -> str:

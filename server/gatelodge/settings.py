@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import fnmatch
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -21,6 +20,7 @@ from typing import Any, Generic, TypeVar
 from marshmallow import ValidationError, fields
 
 from .errors import StartupError
+from .names import matches_tool
 
 PREFIXES = ("GATELODGE_", "MCP_", "JIRA_", "RATE_LIMIT_")
 FOREIGN = frozenset({"MCP_TIMEOUT", "MCP_TOOL_TIMEOUT", "MCP_PROXY_AUTH_TOKEN", "MCP_CONNECTION_NONBLOCKING"})
@@ -46,7 +46,7 @@ class ByTool(Generic[T]):
     pairs: tuple[tuple[str, T], ...] = ()
 
     def get(self, tool: str) -> T | None:
-        return next((value for pattern, value in self.pairs if fnmatch.fnmatchcase(tool, pattern)), None)
+        return next((value for pattern, value in self.pairs if matches_tool(tool, (pattern,))), None)
 
 
 class ByToolField(fields.Field[ByTool[Any]]):

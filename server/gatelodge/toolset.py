@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import difflib
-import fnmatch
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 from uuid import uuid4
 
 from .contract import Call, Channel, Complete, Event, Kind, Principal, Prompt, Resource, Result, Route, SilentChannel
 from .dispatch import CompiledTool, Dispatch, compile_tool, new_deadline
 from .errors import ErrorCode, ToolError
+from .names import alias, shown
 from .plugins import Catalogue
 
-UNKNOWN_TOOL = "unknown_tool"
-"""The action of the event that a call of no tool leaves."""
+UNKNOWN: Mapping[Kind, str] = {kind: f"unknown_{kind}" for kind in ("tool", "resource", "prompt", "completion")}
+"""The action of the event that a call of nothing leaves, by what was to be called."""
 
+Found = TypeVar("Found")
 Visible = Callable[[Principal, Kind, str, frozenset[str]], bool]
 
 
@@ -49,17 +50,34 @@ class Owned:
     def handler(self) -> Any:
         return self.item.handler
 
+    def load(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Raises `validation_error` for an argument that a prompt lacks or does not know."""
+        if isinstance(self.item, Prompt):
+            _check_prompt_arguments(self.item, arguments)
+        return arguments
+
 
 @dataclass(frozen=True, slots=True)
 class Completer:
     """What suggests values for one argument of a prompt or resource template, under the owner and scopes of that."""
 
     owner: str
-    complete: Complete
+    name: str
+    argument: str
+    known: Mapping[str, Complete | None]
     scopes: frozenset[str]
 
     async def handler(self, call: Call) -> Result:
-        return Result(structured={"values": list(await self.complete(call))})
+        complete = self.known[self.argument]
+        return Result(structured={"values": [] if complete is None else list(await complete(call))})
+
+    def load(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Raises `validation_error` for an argument that is not there to be completed."""
+        if self.argument not in self.known:
+            wrong = {shown(self.argument): ["Unknown argument."]}
+            message = f"{self.name} has no argument {shown(self.argument)}"
+            raise ToolError(ErrorCode.VALIDATION_ERROR, message, details={"fields": wrong})
+        return arguments
 
 
 class Toolset:
@@ -102,38 +120,41 @@ class Toolset:
     def visible_prompts(self, principal: Principal) -> list[Owned]:
         return [item for name, item in self.prompts.items() if self._shows(principal, "prompt", name, item.scopes)]
 
-    def tool(self, name: str) -> CompiledTool:
-        """The tool under its name or its underscore alias. Raises `not_found` with the nearest name."""
+    def tool(self, name: str, principal: Principal | None = None) -> CompiledTool:
+        """The tool under its name or its alias. Raises `not_found`, with the nearest name of those that this caller sees."""
         found = self.tools.get(name) or self.tools.get(self._aliases.get(name, ""))
         if found is None:
-            near = difflib.get_close_matches(name, self.tools, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ToolError(
-                ErrorCode.NOT_FOUND, f"There is no tool {name!r}{hint}", details={"fields": {"name": ["Unknown tool."]}}
-            )
+            seen = [item.tool.name for item in self.visible_tools(principal)] if principal and len(name) <= 64 else []
+            near = difflib.get_close_matches(name, seen, n=1)
+            message = f"There is no tool {shown(name)}" + (f"; did you mean {near[0]}?" if near else "")
+            raise ToolError(ErrorCode.NOT_FOUND, message, details={"fields": {"name": ["Unknown tool."]}})
         return found
+
+    def wanted(self, name: str, origin: Origin) -> CompiledTool:
+        """The tool that a caller wants. That there is none is recorded."""
+        return self._recorded("tool", name, origin, lambda: self.tool(name, origin.principal))
 
     async def call_tool(self, name: str, arguments: Mapping[str, Any], origin: Origin) -> Result:
         """Call a tool. Raises `not_found` for an unknown name; every other failure is in the result."""
-        compiled = self._tool(name, origin)
+        compiled = self.wanted(name, origin)
         key = origin.idempotency_key or origin.meta.get("gatelodge/idempotency-key") or arguments.get("idempotency_key")
         read_only = compiled.tool.annotations.read_only
         call = self._call("tool", compiled.tool.name, compiled, compiled.owner, arguments, origin, read_only, key)
         return await self._dispatch(call)
 
-    def _tool(self, name: str, origin: Origin) -> CompiledTool:
-        """What a call wants; that there is none is recorded, for there will be no `Call` to record."""
+    def _recorded(self, kind: Kind, name: str, origin: Origin, find: Callable[[], Found]) -> Found:
+        """What a call wants; that there is no such thing is recorded here, for there will be no `Call` to record."""
         try:
-            return self.tool(name)
+            return find()
         except ToolError as error:
-            event = _unknown(name, origin, error)
+            event = _unknown(kind, name, origin, error)
             for record in self._recorders:
                 record(event)
             raise
 
     async def read_resource(self, uri: str, origin: Origin) -> Result:
         """Read a resource by its URI, through templates too. Raises `not_found`."""
-        item, variables = self.resource(uri)
+        item, variables = self._recorded("resource", uri, origin, lambda: self.resource(uri))
         return await self._dispatch(self._call("resource", uri, item, item.owner, {"uri": uri, **variables}, origin))
 
     def resource(self, uri: str) -> tuple[Owned, dict[str, str]]:
@@ -145,7 +166,7 @@ class Toolset:
             match = item.pattern.fullmatch(uri) if item.pattern else None
             if match:
                 return item, {name: unquote(value) for name, value in match.groupdict().items()}
-        raise ToolError(ErrorCode.NOT_FOUND, f"There is no resource {uri!r}", details={"uri": uri})
+        raise _no_resource(uri)
 
     def shows_resource(self, principal: Principal, uri: str) -> bool:
         """Whether there is such a resource, and this caller may read it."""
@@ -153,57 +174,44 @@ class Toolset:
             item, _ = self.resource(uri)
         except ToolError:
             return False
-        return self._shows(principal, "resource", uri, item.scopes)
+        return any(self._shows(principal, "resource", name, item.scopes) for name in (uri, item.item.uri))
 
     async def get_prompt(self, name: str, arguments: Mapping[str, Any], origin: Origin) -> Result:
-        """Render a prompt. Raises `not_found`, and `validation_error` for a missing or unknown argument."""
-        item = self.prompt(name)
-        _check_prompt_arguments(item.item, arguments)
+        """Render a prompt. Raises `not_found`."""
+        item = self._recorded("prompt", name, origin, lambda: self.prompt(name))
         return await self._dispatch(self._call("prompt", name, item, item.owner, arguments, origin))
 
     def prompt(self, name: str) -> Owned:
         """Raises `not_found`."""
         item = self.prompts.get(name)
         if item is None:
-            raise ToolError(
-                ErrorCode.NOT_FOUND, f"There is no prompt {name!r}", details={"fields": {"name": ["Unknown prompt."]}}
-            )
+            message = f"There is no prompt {shown(name)}"
+            raise ToolError(ErrorCode.NOT_FOUND, message, details={"fields": {"name": ["Unknown prompt."]}})
         return item
 
     async def complete_prompt(self, name: str, argument: str, known: Mapping[str, str], origin: Origin) -> Result:
         """Suggestions for an argument of a prompt; `known` holds what is typed of it, and the other arguments."""
-        owned = self.prompt(name)
+        owned = self._recorded("completion", name, origin, lambda: self.prompt(name))
         found = {item.name: item.complete for item in owned.item.arguments}
-        return await self._complete(owned, name, found, argument, known, origin)
+        return await self._complete(Completer(owned.owner, name, argument, found, owned.scopes), known, origin)
 
     async def complete_resource(self, template: str, argument: str, known: Mapping[str, str], origin: Origin) -> Result:
-        """The same for a variable of a resource template. Raises `not_found` and `validation_error`."""
-        owned = self.resources.get(template)
-        if owned is None:
-            raise ToolError(ErrorCode.NOT_FOUND, f"There is no resource {template!r}", details={"uri": template})
+        """The same for a variable of a resource template. Raises `not_found`."""
+        owned = self._recorded("completion", template, origin, lambda: self.template(template))
         names = owned.pattern.groupindex if owned.pattern else ()
         found = {name: owned.item.complete.get(name) for name in names}
-        return await self._complete(owned, template, found, argument, known, origin)
+        return await self._complete(Completer(owned.owner, template, argument, found, owned.scopes), known, origin)
 
-    async def _complete(
-        self,
-        owned: Owned,
-        name: str,
-        found: Mapping[str, Complete | None],
-        argument: str,
-        known: Mapping[str, str],
-        origin: Origin,
-    ) -> Result:
-        if argument not in found:
-            wrong = {argument: ["Unknown argument."]}
-            raise ToolError(
-                ErrorCode.VALIDATION_ERROR, f"{name} has no argument {argument!r}", details={"fields": wrong}
-            )
-        complete = found[argument]
-        if complete is None:
-            return Result(structured={"values": []})
-        completer = Completer(owned.owner, complete, owned.scopes)
-        return await self._dispatch(self._call("completion", name, completer, owned.owner, known, origin))
+    def template(self, uri: str) -> Owned:
+        """A resource by what it is registered as. Raises `not_found`."""
+        owned = self.resources.get(uri)
+        if owned is None:
+            raise _no_resource(uri)
+        return owned
+
+    async def _complete(self, completer: Completer, known: Mapping[str, str], origin: Origin) -> Result:
+        call = self._call("completion", completer.name, completer, completer.owner, known, origin)
+        return await self._dispatch(call)
 
     def _call(
         self,
@@ -243,20 +251,14 @@ def compile_tools(catalogue: Catalogue) -> dict[str, CompiledTool]:
     return {name: compile_tool(owner, tool) for name, (owner, tool) in catalogue.tools.items()}
 
 
-def alias(name: str) -> str:
-    """The name for client back ends that allow only `[A-Za-z0-9_-]`."""
-    return name.replace(".", "_")
+def _no_resource(uri: str) -> ToolError:
+    return ToolError(ErrorCode.NOT_FOUND, f"There is no resource {shown(uri)}", details={"uri": uri})
 
 
-def matches(name: str, patterns: Iterable[str] | None) -> bool:
-    """Whether an allow-list of names and glob patterns allows the name; `None` allows all."""
-    return patterns is None or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def _unknown(name: str, origin: Origin, error: ToolError) -> Event:
+def _unknown(kind: Kind, name: str, origin: Origin, error: ToolError) -> Event:
     principal = origin.principal
     return Event(
-        action=UNKNOWN_TOOL,
+        action=UNKNOWN[kind],
         outcome=error.code.value,
         request_id=origin.request_id,
         tenant=principal.tenant,
@@ -265,7 +267,7 @@ def _unknown(name: str, origin: Origin, error: ToolError) -> Event:
         key_id=principal.key_id,
         address=principal.address,
         door=origin.door,
-        detail={"tool": name},
+        detail={kind: name},
     )
 
 

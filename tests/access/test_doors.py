@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from gatelodge import hookimpl
+from gatelodge import Result, Route, RouteRequest, hookimpl
+from gatelodge.audit.journal import NOBODY
 from gatelodge.identity.key_store import KeyStore
 from gatelodge.storage.postgres import create_pool
 from gatelodge.switches.store import forget, store
 from gatelodge.testing import Gatelodge, OpenGatelodge
 
+from ..governed import rows, until
 from ..guests import TENANT, NotesPlugin
 from .doors import DOORS, Door
 
@@ -33,11 +37,18 @@ OUTCOMES = [
 
 
 class NotesWithPort(NotesPlugin):
-    """Notes with a listener of their own."""
+    """Notes with a listener of their own, and a route to them."""
 
     @hookimpl
     def gatelodge_port(self) -> int:
         return 9999
+
+    @hookimpl
+    def gatelodge_routes(self) -> Sequence[Route]:
+        async def invoke(request: RouteRequest) -> Result:
+            return await request.invoke(request.path["tool"], request.body)
+
+        return (Route("POST", "/notes/{tool}", invoke),)
 
 
 @pytest.fixture
@@ -70,8 +81,36 @@ async def callers(database: str) -> dict[str, dict[str, str]]:
 @pytest.mark.parametrize("door", DOORS.values(), ids=DOORS.keys())
 async def test_every_door_decides_alike(callers: dict[str, dict[str, str]], gate: Gatelodge, door: Door) -> None:
     """Who may call what is the same through each door, and so is the code of the refusal."""
-    seen = [(caller, tool, await door(gate, callers[caller], tool)) for caller, tool, _ in OUTCOMES]
+    seen = [(caller, tool, await door(gate, callers[caller], tool, None)) for caller, tool, _ in OUTCOMES]
     assert seen == OUTCOMES
+
+
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS.keys())
+async def test_every_door_is_written_down(
+    callers: dict[str, dict[str, str]], gate: Gatelodge, database: str, door: Door
+) -> None:
+    """Whatever was answered at a door stands in the book: refusals, what is not there, 429s and replays too."""
+    switches = gate.server.policy.switches
+    async with await create_pool(database, max_size=1) as pool:
+        for caller, tool, _ in OUTCOMES:
+            await door(gate, callers[caller], tool, None)
+        await store(pool, switches, {"rate_limit_overrides": {str(TENANT): {"user": "3/7d"}}}, by="test")
+        await until(lambda: switches.get("rate_limit_overrides"))
+        told = [await door(gate, callers["writer"], "notes.write", "a-key") for _ in range(4)]
+        assert told == ["ok", "replayed", "replayed", "rate_limited"]
+
+    async def written() -> list[tuple[str, str]]:
+        found = [*await rows(database, TENANT), *await rows(database, NOBODY)]
+        return [(row["user_id"] or "nobody", row["outcome"]) for row in found if row["kind"] != "intent"]
+
+    expected = [("nobody" if outcome == "unauthorized" else caller, outcome) for caller, _, outcome in OUTCOMES]
+    expected += [("writer", outcome) for outcome in told]
+    async with asyncio.timeout(15):
+        await until(lambda: _holds(written, expected))
+
+
+async def _holds(written: Callable[[], Awaitable[list[tuple[str, str]]]], expected: list[tuple[str, str]]) -> bool:
+    return not Counter(expected) - Counter(await written())
 
 
 async def test_switched_off_at_every_door(gate: Gatelodge, database: str) -> None:
@@ -81,7 +120,7 @@ async def test_switched_off_at_every_door(gate: Gatelodge, database: str) -> Non
     switches = gate.server.policy.switches
     await store(pool, switches, {"mcp_enabled": False}, by="test")
     await becomes(gate, "disabled")
-    assert {name: await door(gate, shared, "notes.read") for name, door in DOORS.items()} == dict.fromkeys(
+    assert {name: await door(gate, shared, "notes.read", None) for name, door in DOORS.items()} == dict.fromkeys(
         DOORS, "disabled"
     )
     for path in ("/", "/health", "/health/ready", "/health/mcp"):
@@ -93,7 +132,9 @@ async def test_switched_off_at_every_door(gate: Gatelodge, database: str) -> Non
     await forget(pool, "mcp_enabled")
     await pool.close()
     await becomes(gate, "ok")
-    assert {name: await door(gate, shared, "notes.read") for name, door in DOORS.items()} == dict.fromkeys(DOORS, "ok")
+    assert {name: await door(gate, shared, "notes.read", None) for name, door in DOORS.items()} == dict.fromkeys(
+        DOORS, "ok"
+    )
 
 
 async def becomes(gate: Gatelodge, status: str) -> None:

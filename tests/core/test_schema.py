@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import jsonschema_rs
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from marshmallow import Schema, fields, validate
 
 from gatelodge import ErrorCode, ToolError
-from gatelodge.schema import checker, json_schema, loader
+from gatelodge.schema import MOST_WRONG, checker, json_schema, loader
 
 
 class Inner(Schema):
@@ -89,6 +90,28 @@ def test_an_unknown_argument_is_met_with_the_nearest_name() -> None:
     """So that a model corrects itself in one step."""
     with pytest.raises(ToolError, match="did you mean whole"):
         load({"hole": 1})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {f"k{number}": 1 for number in range(60_000)},
+        {"n" * 1_000_000: 1},
+        {"some": [1] * 200_000},
+        {"some": ["\x00"] * 200_000},
+        {"anything": {"x": "\x00" * 1_000_000}},
+        {"text": "z" * 1_000_000},
+    ],
+    ids=["names", "long name", "items", "bad strings", "bad string", "long value"],
+)
+def test_a_refusal_is_small_and_cheap_whatever_is_sent(arguments: dict[str, Any]) -> None:
+    """Neither its size nor its price goes with the number of faults: others wait while this process looks for them."""
+    started = time.process_time()
+    with pytest.raises(ToolError) as refusal:
+        load(arguments)
+    assert time.process_time() - started < 1.0
+    assert len(refusal.value.details["fields"]) <= MOST_WRONG
+    assert len(repr(refusal.value.details)) + len(refusal.value.message) < 10_000
 
 
 def test_a_schema_written_elsewhere_is_taken_as_it_is() -> None:

@@ -15,7 +15,7 @@ from ..application import open_server
 from ..errors import ToolError, describe
 from ..identity.pins import PinStore
 from ..toolset import Origin
-from ..transports.gate import identify_pipe
+from ..transports.gate import open_pipe
 from .database import on_database, operator
 
 
@@ -84,7 +84,7 @@ async def _list(as_json: bool) -> None:
 
 async def _call(name: str, arguments: dict[str, Any]) -> int:
     async with open_server(os.environ, join=True) as server:
-        origin = Origin(principal=await identify_pipe(server.policy), door="cli")
+        origin = Origin(principal=await open_pipe(server.policy), door="cli")
         try:
             result = await server.hub.call_tool(name, arguments, origin)
         except ToolError as error:

@@ -59,9 +59,9 @@ class CallMetrics:
             ended = self._ended[target, outcome] = self._look_up(target, outcome)
         ended.add(seconds)
 
-    def add_unknown(self, code: str) -> None:
-        """Count a call of a tool that is not there."""
-        target = ("tool", UNKNOWN, UNKNOWN)
+    def add_unknown(self, kind: str, code: str) -> None:
+        """Count a call of what is not there."""
+        target = (kind, UNKNOWN, UNKNOWN)
         self._calls.labels(*target, code).inc()
         self._errors.labels(*target, code).inc()
 

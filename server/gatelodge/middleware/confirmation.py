@@ -13,11 +13,11 @@ from marshmallow import fields, validate
 from ..contract import JSON, Call, Middleware, Next, Phase, Result
 from ..errors import ErrorCode, ToolError
 from ..hookspecs import hookimpl
+from ..names import matches_tool
 from ..questions import CannotAsk, Form
 from ..settings import CommaSeparated, Environment, setting
 from ..storage import Storage
 from ..switches import Switch, Switches
-from ..toolset import matches
 from .intent import has_effect
 
 WHICH = validate.OneOf(["none", "destructive", "writes"])
@@ -117,7 +117,7 @@ class ConfirmationPlugin:
         which, named = self._switches.get("confirm"), self._switches.get("confirm_tools")
         if which == "none" and not named:
             return False
-        if named and matches(call.name, named):
+        if named and matches_tool(call.name, named):
             return call.read_only or has_effect(call)
         destructive = call.target.tool.annotations.destructive
         return has_effect(call) and (which == "writes" or (which == "destructive" and destructive))

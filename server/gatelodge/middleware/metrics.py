@@ -18,12 +18,13 @@ from ..metrics.calls import CallMetrics, target_of
 from ..metrics.loop import LoopLag
 from ..storage import Storage
 from ..switches import Switch
-from ..toolset import UNKNOWN_TOOL
+from ..toolset import UNKNOWN
 
 if TYPE_CHECKING:
     from asyncpg import Pool
 
 ENABLED = "metrics_enabled"
+KINDS = {action: kind for kind, action in UNKNOWN.items()}
 
 
 class MetricsPlugin:
@@ -80,8 +81,9 @@ class MetricsPlugin:
 
     def record(self, event: Event) -> None:
         """What never became a call."""
-        if event.action == UNKNOWN_TOOL:
-            self._calls.add_unknown(event.outcome)
+        kind = KINDS.get(event.action)
+        if kind is not None:
+            self._calls.add_unknown(kind, event.outcome)
         elif event.action == "authentication":
             self._door[event.outcome] = self._door.get(event.outcome, 0) + 1
 

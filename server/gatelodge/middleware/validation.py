@@ -1,4 +1,4 @@
-"""Arguments are checked against the tool's input schema before anything else sees them."""
+"""Arguments are checked against what the tool or prompt takes, before anything else sees them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..hookspecs import hookimpl
 
 
 class ValidationPlugin:
-    """Replaces raw arguments by typed ones; refuses with `validation_error` and the field that is wrong."""
+    """Replaces raw arguments by what their target makes of them; refuses with `validation_error` and the field that is wrong."""
 
     @hookimpl
     def gatelodge_middleware(self) -> Sequence[Middleware]:
@@ -18,6 +18,4 @@ class ValidationPlugin:
 
 
 async def validate(call: Call, call_next: Next) -> Result:
-    if call.kind != "tool":
-        return await call_next(call)
     return await call_next(replace(call, arguments=call.target.load(call.arguments)))

@@ -14,9 +14,10 @@ from ..contract import Principal, Result
 from ..dispatch import CompiledTool
 from ..errors import ToolError
 from ..mirrored import Mirrored
+from ..names import alias
 from ..notices import Notice, Notices
 from ..questions import TASKS, CannotAsk
-from ..toolset import Origin, Toolset, alias
+from ..toolset import Origin, Toolset
 from . import render
 from .faults import fault, found, is_fault
 from .jsonrpc import (

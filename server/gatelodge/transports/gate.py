@@ -67,6 +67,21 @@ class GatePolicy:
     replies: HeaderSettings = field(default_factory=HeaderSettings)
     public_metrics: bool = False
 
+    def record_refusal(
+        self, error: ToolError, request_id: str, *, door: str, address: str | None = None, **detail: str
+    ) -> None:
+        """Tell the audit, and who else listens, of somebody who was not let in."""
+        event = Event(
+            action="authentication",
+            outcome=error.code.value,
+            request_id=request_id,
+            address=address,
+            door=door,
+            detail={"message": error.message, **detail},
+        )
+        for record in self.recorders:
+            record(event)
+
 
 def gate(policy: GatePolicy) -> Any:
     """The aiohttp middleware. A refusal never reaches a door, and takes the form that the door's clients read."""
@@ -91,7 +106,8 @@ def gate(policy: GatePolicy) -> Any:
             return await handler(request)
         except ToolError as error:
             if PRINCIPAL not in request:
-                _record_refusal(request, policy, error)
+                address = client_address(request, policy.trusted_proxies)[0]
+                policy.record_refusal(error, request_id, door="http", address=address, path=request.path)
             return error_reply(request, error)
         except ProtocolError as error:
             return json_response(error_response(error, null_id=True), status=error.status)
@@ -114,10 +130,19 @@ async def identify(authenticators: Sequence[Authenticator], credentials: Credent
     raise ToolError(ErrorCode.UNAUTHORIZED, message)
 
 
-async def identify_pipe(policy: GatePolicy) -> Principal:
-    """Who is on the other end of a pipe. Raises `StartupError` that says how to show a key."""
+async def identify_pipe(policy: GatePolicy, request_id: str) -> Principal:
+    """Who is on the other end of a pipe, now. A refusal is recorded, as at any door."""
     try:
         return await identify(policy.authenticators, policy.pipe)
+    except ToolError as error:
+        policy.record_refusal(error, request_id, door=policy.pipe.door)
+        raise
+
+
+async def open_pipe(policy: GatePolicy) -> Principal:
+    """The same before the first message. Raises `StartupError` that says how to show a key."""
+    try:
+        return await identify_pipe(policy, uuid4().hex)
     except ToolError as error:
         hint = "set GATELODGE_STDIO_TOKEN to a key or token (gatelodge keys create makes one)"
         raise StartupError("unauthorized", f"{error.message} Please {hint}.") from None
@@ -165,19 +190,6 @@ def error_reply(request: web.Request, error: ToolError, headers: Mapping[str, st
 def call_headers(request: web.Request) -> CallHeaders:
     headers = request.headers
     return CallHeaders(headers.get("Idempotency-Key"), headers.get("traceparent"), headers.get("tracestate"))
-
-
-def _record_refusal(request: web.Request, policy: GatePolicy, error: ToolError) -> None:
-    event = Event(
-        action="authentication",
-        outcome=error.code.value,
-        request_id=request[REQUEST_ID],
-        address=client_address(request, policy.trusted_proxies)[0],
-        door="http",
-        detail={"message": error.message, "path": request.path},
-    )
-    for record in policy.recorders:
-        record(event)
 
 
 def _log_refusal(request: web.Request, policy: GatePolicy, status: int) -> None:

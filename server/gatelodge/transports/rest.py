@@ -72,7 +72,7 @@ class Rest:
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """The same as an event stream: `progress` and `log` events, then one `result` or `error`."""
         name, arguments = await _named_call(request)
-        self._toolset.tool(name)
+        self._toolset.wanted(name, _origin(request))
         stream = await open_stream(request)
 
         async def notify(message: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from ..errors import ToolError, describe
 from ..protocol.conversation import Conversation
 from ..protocol.jsonrpc import INVALID_REQUEST, ProtocolError, RequestId, error_response, parse
 from ..protocol.methods import Protocol
-from .gate import GatePolicy, identify, identify_pipe
+from .gate import GatePolicy, identify_pipe, open_pipe
 from .pipe import Pipe
 
 MAX_LINE = 1024 * 1024
@@ -30,7 +30,7 @@ class Stdio:
 
     async def serve(self, reader: asyncio.StreamReader) -> None:
         """Answer requests as they come, several at a time; at the end of input the running ones are cancelled."""
-        principal = await identify_pipe(self._policy)
+        principal = await open_pipe(self._policy)
         pipe = Pipe(Conversation(self._protocol, principal, "stdio"), self._send)
         async with pipe.opened():
             while line := await self._line(reader):
@@ -63,10 +63,8 @@ class Stdio:
     async def _receive(self, line: bytes, pipe: Pipe) -> None:
         request_id = uuid4().hex
         try:
-            await identify(
-                self._policy.authenticators, self._policy.pipe
-            )  # a key may be revoked since the last message
-            await pipe.receive(line, request_id)
+            principal = await identify_pipe(self._policy, request_id)  # a key may be revoked since the last message
+            await pipe.receive(line, request_id, principal=principal)
         except ToolError as error:
             fault = ProtocolError(INVALID_REQUEST, error.message, data=describe(error, request_id), id=_id(line))
             await self._send(error_response(fault, null_id=True))
