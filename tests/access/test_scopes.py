@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 from gatelodge import Principal
 from gatelodge.identity.key_store import KeyStore
 from gatelodge.middleware.access import missing_scopes, visible
+from gatelodge.settings import ByTool
 from gatelodge.storage.postgres import create_pool
 from gatelodge.testing import Gatelodge, OpenGatelodge
 
+from ..governed import rows, until
 from ..guests import TENANT, NotesPlugin
 
 
@@ -36,6 +39,7 @@ def principal(*scopes: str, **allowed: Any) -> Principal:
         (["*:write"], {"special"}, {"special"}),
         (["admin"], {"jira:write", "special"}, set()),
         (["tool:jira.search"], {"jira:read", "special"}, set()),
+        (["tool:jira_search"], {"jira:read"}, set()),
         (["tool:jira.get_issue"], {"jira:read"}, {"jira:read"}),
         (["tool:*"], {"jira:read"}, {"jira:read"}),
         (["*"], {"jira:read"}, {"jira:read"}),
@@ -67,6 +71,28 @@ def test_allow_lists_bind_an_admin_too() -> None:
     ]
     assert not visible(caller, "resource", "jira://issue/A-1", frozenset())
     assert visible(caller, "prompt", "anything", frozenset())
+
+
+@pytest.mark.parametrize(
+    ("pattern", "allowed"),
+    [
+        ("jira.create_issue", True),
+        ("jira_create_issue", True),
+        ("jira_*", True),
+        ("jira.*", True),
+        ("*_issue", True),
+        ("jira?create_issue", True),
+        ("jira.create", False),
+        ("JIRA.create_issue", False),
+        ("jira.create_issue\n", False),
+        ("sql_*", False),
+    ],
+)
+def test_patterns_name_a_tool_by_its_alias_too(pattern: str, allowed: bool) -> None:
+    """Lists, limits, costs and confirmations mean one tool by either name: what a list shows may be the alias."""
+    name = "jira.create_issue"
+    assert visible(principal("admin", tools=(pattern,)), "tool", name, frozenset()) == allowed
+    assert ByTool(((pattern, 1),)).get(name) == (1 if allowed else None)
 
 
 SCOPES = st.sampled_from(["a:read", "a:write", "b:read", "b:write", "*:read", "*:write", "admin", "tool:a.x", "x"])
@@ -132,6 +158,59 @@ async def test_lists_show_what_can_be_called(gate: Gatelodge, database: str) -> 
     assert "result" in await ask(gate, headers, "resources/read", uri="notes://one/7")
     for method, target in (("resources/read", {"uri": "notes://all"}), ("prompts/get", {"name": "sum_up"})):
         assert (await ask(gate, headers, method, **target))["error"]["data"]["code"] == "forbidden"
+
+
+async def test_a_template_on_a_list_stands_for_what_it_leads_to(gate: Gatelodge, database: str) -> None:
+    """Listed as it is registered, each of its URIs can be read and followed; a narrower list allows no more than it says."""
+    headers = await key_for(gate, database, {"notes:read"}, resources=("notes://one/{id}",))
+    templates = (await ask(gate, headers, "resources/templates/list"))["result"]["resourceTemplates"]
+    assert [template["uriTemplate"] for template in templates] == ["notes://one/{id}"]
+    assert "result" in await ask(gate, headers, "resources/read", uri="notes://one/7")
+    narrow = await key_for(gate, database, {"notes:read"}, resources=("notes://one/7*",))
+    assert "result" in await ask(gate, narrow, "resources/read", uri="notes://one/71")
+    for other in ("notes://one/8", "notes://one/%37", "notes://one/{id}"):
+        assert (await ask(gate, narrow, "resources/read", uri=other))["error"]["data"]["code"] == "forbidden"
+
+
+async def test_what_may_not_be_used_is_not_described(gate: Gatelodge, database: str) -> None:
+    """Who may not use a prompt or template is not told of its arguments, nor of the names of tools nearby."""
+    headers = await key_for(gate, database, {"notes:read"}, tools=("notes.read",), prompts=(), resources=())
+    wrong = {"argument": {"name": "wrong", "value": ""}}
+    for method, params in (
+        ("prompts/get", {"name": "sum_up", "arguments": {"wrong": "x"}}),
+        ("completion/complete", {"ref": {"type": "ref/prompt", "name": "sum_up"}, **wrong}),
+        ("completion/complete", {"ref": {"type": "ref/resource", "uri": "notes://one/{id}"}, **wrong}),
+    ):
+        assert (await ask(gate, headers, method, **params))["error"]["data"]["code"] == "forbidden"
+    hints = [
+        (await ask(gate, headers, "tools/call", name=name, arguments={}))["error"]["message"]
+        for name in ("notes.rite", "notes.rea", "n" * 5_000)
+    ]
+    assert hints[:2] == ["There is no tool 'notes.rite'", "There is no tool 'notes.rea'; did you mean notes.read?"]
+    assert len(hints[2]) < 300
+
+
+async def test_what_is_not_there_is_written_down(gate: Gatelodge, database: str) -> None:
+    """Asking for what nobody registered leaves a row, whatever kind it is of: that is how one looks for a way in."""
+    headers = await key_for(gate, database, {"notes:read"})
+    argument = {"argument": {"name": "x", "value": ""}}
+    for method, params in (
+        ("tools/call", {"name": "notes.none", "arguments": {}}),
+        ("resources/read", {"uri": "notes://none"}),
+        ("prompts/get", {"name": "none"}),
+        ("completion/complete", {"ref": {"type": "ref/prompt", "name": "none"}, **argument}),
+        ("completion/complete", {"ref": {"type": "ref/resource", "uri": "notes://none"}, **argument}),
+        ("prompts/get", {"name": "sum_up", "arguments": {"wrong": "x"}}),
+    ):
+        assert "error" in await ask(gate, headers, method, **params)
+    unknown = [f"unknown_{kind}" for kind in ("tool", "resource", "prompt", "completion", "completion")]
+    expected = [*((action, "not_found") for action in unknown), ("prompt", "validation_error")]
+
+    async def written() -> bool:
+        return [(row["action"], row["outcome"]) for row in await rows(database, TENANT)] == expected
+
+    async with asyncio.timeout(10):
+        await until(written)
 
 
 async def test_completion_goes_by_what_it_completes(gate: Gatelodge, database: str) -> None:

@@ -26,7 +26,7 @@ from gatelodge import (
     ToolError,
     hookimpl,
 )
-from gatelodge.dispatch import fold
+from gatelodge.dispatch import compile_tool, fold
 from gatelodge.plugins import Plugins
 from gatelodge.testing import OpenGatelodge
 
@@ -110,6 +110,26 @@ def test_two_owners_of_one_tool_stop_the_start() -> None:
     with pytest.raises(StartupError, match=r"one.a .*first.*second") as caught:
         configured(("first", One), ("second", Rival))
     assert caught.value.code == "plugin_conflict"
+
+
+class Shadow:
+    @hookimpl
+    def gatelodge_tools(self) -> Sequence[Tool]:
+        return (tool("one_a"),)
+
+
+def test_two_tools_of_one_alias_stop_the_start() -> None:
+    """A plugin may not slip in between a tool and those who call it, or list it, by its alias."""
+    with pytest.raises(StartupError, match=r"one.a and one_a are both one_a: first.* and second") as caught:
+        configured(("first", One), ("second", Shadow))
+    assert caught.value.code == "plugin_conflict"
+
+
+@pytest.mark.parametrize("name", ["", "a" * 65, "a b", "a\n", "a*", "a/b", "ä", "a[b]"])
+def test_a_tool_has_a_name_that_clients_take(name: str) -> None:
+    """One that would break a client's list, a header or a pattern is its plugin's failure."""
+    with pytest.raises(ValueError, match="name is 1 to 64"):
+        compile_tool("one", tool(name))
 
 
 def test_two_plugins_of_one_name_stop_the_start() -> None:
