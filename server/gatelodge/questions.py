@@ -34,10 +34,14 @@ class Question(Generic[T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a person did with a form or a page. `content` is empty unless they accepted, and typed by the form's schema."""
+    """What a person did with a form or a page. `content` is empty unless they accepted, and typed by the form's schema.
+
+    `nonce` names the one call that asked, where its client holds the answer and could send it again; else it is None.
+    """
 
     action: Literal["accept", "decline", "cancel"]
     content: Mapping[str, Any]
+    nonce: str | None = None
 
     @property
     def accepted(self) -> bool:

@@ -19,6 +19,9 @@ from .plugins import Catalogue
 UNKNOWN: Mapping[Kind, str] = {kind: f"unknown_{kind}" for kind in ("tool", "resource", "prompt", "completion")}
 """The action of the event that a call of nothing leaves, by what was to be called."""
 
+KEY_IN_META = "gatelodge/idempotency-key"
+"""Where a call's `_meta` may hold its idempotency key."""
+
 Found = TypeVar("Found")
 Visible = Callable[[Principal, Kind, str, frozenset[str]], bool]
 
@@ -137,7 +140,7 @@ class Toolset:
     async def call_tool(self, name: str, arguments: Mapping[str, Any], origin: Origin) -> Result:
         """Call a tool. Raises `not_found` for an unknown name; every other failure is in the result."""
         compiled = self.wanted(name, origin)
-        key = origin.idempotency_key or origin.meta.get("gatelodge/idempotency-key") or arguments.get("idempotency_key")
+        key = origin.idempotency_key or origin.meta.get(KEY_IN_META) or arguments.get("idempotency_key")
         read_only = compiled.tool.annotations.read_only
         call = self._call("tool", compiled.tool.name, compiled, compiled.owner, arguments, origin, read_only, key)
         return await self._dispatch(call)

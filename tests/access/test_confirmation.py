@@ -31,11 +31,12 @@ class HousePlugin:
 
     def __init__(self) -> None:
         self.done: list[str] = []
+        self.intent = "tear"
 
     async def handle(self, call: Call) -> Mapping[str, Any]:
         name = call.arguments["name"]
         if call.arguments.get("dry_run"):
-            return {"would": f"tear {name} down"}
+            return {"would": f"{self.intent} {name} down"}
         self.done.append(f"{call.name} {name}")
         return {"did": name}
 
@@ -101,6 +102,44 @@ async def test_without_consent_nothing_is_done(open_gatelodge: OpenGatelodge, re
     answer, asked = await through(gate, revision, "house.raze", action)
     assert refusal(answer) == "The user did not consent to house.raze."
     assert (len(asked), house.done) == (1, [])
+
+
+async def test_consent_cannot_be_brought_along(open_gatelodge: OpenGatelodge) -> None:
+    """An answer counts only to a question that this server has asked, about just this call, and shows just this effect."""
+    house = HousePlugin()
+    gate = await open_gatelodge(("house", house), GATELODGE_CONFIRM="destructive", **QUIET)
+    client = await Speaker(gate.session, gate.url, "2026-07-28").open()
+    request: dict[str, Any] = {"name": "house.raze", "arguments": {"name": "shed"}}
+    first = (await client.ask("tools/call", request)).result
+    yes = {key: {"action": "accept", "content": {}} for key in first["inputRequests"]}
+    unasked = (await client.ask("tools/call", request | {"inputResponses": yes})).result
+    assert unasked["resultType"] == "input_required"
+    house.intent = "burn"  # what is shown now is not what the user saw
+    consent = {"requestState": first["requestState"], "inputResponses": yes}
+    again = (await client.ask("tools/call", request | consent)).result
+    assert again["resultType"] == "input_required"
+    assert "burn shed down" in next(iter(again["inputRequests"].values()))["params"]["message"]
+    other = await client.ask("tools/call", request | consent | {"arguments": {"name": "house"}})
+    assert other.error["code"] == -32602
+    assert house.done == []
+
+
+async def test_one_consent_is_to_one_effect(open_gatelodge: OpenGatelodge) -> None:
+    """A client that sends the user's consent again, under whatever key, gets the first result and does nothing more."""
+    house = HousePlugin()
+    gate = await open_gatelodge(("house", house), GATELODGE_CONFIRM="destructive", **QUIET)
+    client = await Speaker(gate.session, gate.url, "2026-07-28").open()
+    request: dict[str, Any] = {"name": "house.raze", "arguments": {"name": "shed"}}
+    first = (await client.ask("tools/call", request)).result
+    request["requestState"] = first["requestState"]
+    request["inputResponses"] = {key: {"action": "accept", "content": {}} for key in first["inputRequests"]}
+    sent = [await client.ask("tools/call", request) for _ in range(3)]
+    assert [answer.result["structuredContent"] for answer in sent] == [{"did": "shed"}] * 3
+    assert [answer.result["_meta"].get("gatelodge/replayed") for answer in sent] == [None, True, True]
+    keyed = await client.ask("tools/call", request, **{"Idempotency-Key": "another"})
+    keyed_in_meta = await client.ask("tools/call", request | {"_meta": {"gatelodge/idempotency-key": "another"}})
+    assert [keyed.error["code"], keyed_in_meta.error["code"]] == [-32602, -32602]
+    assert house.done == ["house.raze shed"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from gatelodge.contract import LOCAL_TENANT, Principal
 from gatelodge.protocol.jsonrpc import ProtocolError
-from gatelodge.protocol.roundtrip import STATE_SECONDS, Sealer
+from gatelodge.protocol.roundtrip import STATE_SECONDS, Sealer, State
 
 from .conftest import Speak
 from .schema import SESSIONS, STATELESS
@@ -158,8 +158,9 @@ async def test_state_of_another_caller_or_that_is_too_old(monkeypatch: pytest.Mo
     sealer = Sealer("secret")
     mine = Principal(tenant=LOCAL_TENANT, user="me", method="test").identity
     other = Principal(tenant=LOCAL_TENANT, user="you", method="test").identity
-    state = sealer.seal([mine, "tools/call"], {"key": {"action": "accept"}})
-    assert sealer.open([mine, "tools/call"], state) == {"key": {"action": "accept"}}
+    held = State("nonce", frozenset({"next"}), {"key": {"action": "accept"}})
+    state = sealer.seal([mine, "tools/call"], held)
+    assert sealer.open([mine, "tools/call"], state) == held
     assert Sealer("secret").open([mine, "tools/call"], state)
     with pytest.raises(ProtocolError):
         sealer.open([other, "tools/call"], state)

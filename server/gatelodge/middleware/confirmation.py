@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -100,8 +101,9 @@ class ConfirmationPlugin:
         if preview is not None and preview.error is not None:
             return preview  # what would fail anyway is nothing to ask about
         asked_at = asyncio.get_running_loop().time()
+        message = _message(call, preview)
         try:
-            answer = await call.ask(KEY, Form(_message(call, preview), NOTHING))
+            answer = await call.ask(_key(message), Form(message, NOTHING))
         except CannotAsk:
             if self._switches.get("confirm_unable") == "allow":
                 return await call_next(call)
@@ -111,7 +113,8 @@ class ConfirmationPlugin:
         if not answer.accepted:
             raise ToolError(ErrorCode.FORBIDDEN, f"The user did not consent to {call.name}.")
         waited = asyncio.get_running_loop().time() - asked_at
-        return await call_next(replace(call, deadline=call.deadline + waited))
+        key = call.idempotency_key or answer.nonce  # one consent is to one effect, however often it is sent
+        return await call_next(replace(call, deadline=call.deadline + waited, idempotency_key=key))
 
     def _asks_before(self, call: Call) -> bool:
         which, named = self._switches.get("confirm"), self._switches.get("confirm_tools")
@@ -128,6 +131,11 @@ async def _preview(call: Call, call_next: Next) -> Result | None:
     if call.read_only or "dry_run" not in call.target.input_schema.get("properties", {}):
         return None
     return await call_next(replace(call, arguments={**call.arguments, "dry_run": True}, idempotency_key=None))
+
+
+def _key(message: str) -> str:
+    """Consent is to what was shown: when by now the call would do something else, that is another question."""
+    return f"{KEY}-{hashlib.sha256(message.encode()).hexdigest()[:16]}"
 
 
 def _message(call: Call, preview: Result | None) -> str:

@@ -17,7 +17,7 @@ from ..mirrored import Mirrored
 from ..names import alias
 from ..notices import Notice, Notices
 from ..questions import TASKS, CannotAsk
-from ..toolset import Origin, Toolset
+from ..toolset import KEY_IN_META, Origin, Toolset
 from . import render
 from .faults import fault, found, is_fault
 from .jsonrpc import (
@@ -281,7 +281,8 @@ class Protocol:
     def _trips(self, message: Message, peer: Peer) -> RoundTrips | None:
         if not peer.revision.stateless:
             return None
-        return RoundTrips(self._sealer, message, peer.principal, peer.revision)
+        key = peer.line.headers.idempotency_key or message.meta.get(KEY_IN_META)
+        return RoundTrips(self._sealer, message, peer.principal, peer.revision, key)
 
     def _origin(self, message: Message, peer: Peer, ask: Ask | None, offer: Offer | None = None) -> Origin:
         meta = message.meta

@@ -8,15 +8,17 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
 from ..contract import Principal
 from ..errors import ToolError
-from ..questions import InputRequired, Question
+from ..questions import Answer, InputRequired, Question
 from ..signing import derive
 from . import asking
 from .jsonrpc import INVALID_PARAMS, Message, ProtocolError
@@ -29,17 +31,29 @@ MAC_BYTES = 32
 PER_ROUND = frozenset({"_meta", "inputResponses", "requestState"})
 
 
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a client carries from round to round: the keys it was asked, its answers so far, and what names this call.
+
+    `nonce` is made when a call first asks, and stays the same however often its client sends the answers.
+    """
+
+    nonce: str
+    asked: frozenset[str] = frozenset()
+    answers: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Sealer:
-    """Signs the answers so far for the same principal and the same request, until they expire."""
+    """Signs a state for the same principal and the same request, until it expires."""
 
     def __init__(self, secret: str | None) -> None:
         self._key = derive(secret, "request state")
 
-    def seal(self, binding: Any, answers: Mapping[str, Any]) -> str:
-        raw = msgspec.json.encode([int(time.time()) + STATE_SECONDS, answers])
+    def seal(self, binding: Any, state: State) -> str:
+        raw = msgspec.json.encode([int(time.time()) + STATE_SECONDS, state])
         return base64.urlsafe_b64encode(self._mac(binding, raw) + raw).decode()
 
-    def open(self, binding: Any, state: str) -> dict[str, Any]:
+    def open(self, binding: Any, state: str) -> State:
         """Raises `ProtocolError` for a state that is not ours, is another caller's or request's, or is too old."""
         try:
             sealed = base64.b64decode(state, altchars=b"-_", validate=True)
@@ -48,10 +62,9 @@ class Sealer:
         mac, raw = sealed[:MAC_BYTES], sealed[MAC_BYTES:]
         if not hmac.compare_digest(mac, self._mac(binding, raw)):
             raise ProtocolError(INVALID_PARAMS, "requestState: it was not made for this request")
-        expires, answers = msgspec.json.decode(raw)
+        expires, found = msgspec.json.decode(raw, type=tuple[int, State])
         if expires < time.time():
             raise ProtocolError(INVALID_PARAMS, "requestState: it has expired; send the request anew")
-        found: dict[str, Any] = answers
         return found
 
     def _mac(self, binding: Any, raw: bytes) -> bytes:
@@ -59,14 +72,20 @@ class Sealer:
 
 
 class RoundTrips:
-    """The questions of one request: answered from what the client brought along, or left for it to answer."""
+    """The questions of one request: answered from what the client brought along, or left for it to answer.
 
-    def __init__(self, sealer: Sealer, message: Message, principal: Principal, revision: Revision) -> None:
+    Only what was asked can be answered: a client that answers before it is asked is asked all the same. `key` is the
+    idempotency key that stands outside of the parameters: under another one, it is another request.
+    """
+
+    def __init__(
+        self, sealer: Sealer, message: Message, principal: Principal, revision: Revision, key: object = None
+    ) -> None:
         what = {name: value for name, value in message.params.items() if name not in PER_ROUND}
-        self._binding = [principal.identity, message.method, what]
+        self._binding = [principal.identity, message.method, what, key]
         self._sealer = sealer
         self._revision = revision
-        self._given = self._brought(message)
+        self._state, self._given = self._brought(message)
         self._used: dict[str, Any] = {}
 
     async def ask(self, questions: Mapping[str, Question[Any]]) -> Mapping[str, Any]:
@@ -74,7 +93,7 @@ class RoundTrips:
         found, open_questions = {}, {}
         for key, question in questions.items():
             try:
-                found[key] = asking.answer(question, self._given[key])
+                found[key] = self._named(asking.answer(question, self._given[key]))
                 self._used[key] = self._given[key]
             except (KeyError, ToolError):
                 open_questions[key] = question
@@ -84,18 +103,23 @@ class RoundTrips:
 
     def result(self, questions: Mapping[str, Question[Any]]) -> dict[str, Any]:
         """`InputRequiredResult`."""
+        state = State(self._state.nonce, frozenset(questions), self._used)
         return {
             "resultType": "input_required",
             "inputRequests": {key: asking.request(item, self._revision) for key, item in questions.items()},
-            "requestState": self._sealer.seal(self._binding, self._used),
+            "requestState": self._sealer.seal(self._binding, state),
         }
 
-    def _brought(self, message: Message) -> dict[str, Any]:
-        state, responses = message.params.get("requestState"), message.params.get("inputResponses", {})
+    def _named(self, answer: Any) -> Any:
+        return replace(answer, nonce=self._state.nonce) if isinstance(answer, Answer) else answer
+
+    def _brought(self, message: Message) -> tuple[State, dict[str, Any]]:
+        sealed, responses = message.params.get("requestState"), message.params.get("inputResponses", {})
         if not isinstance(responses, dict) or not all(isinstance(item, dict) for item in responses.values()):
             raise ProtocolError(INVALID_PARAMS, "inputResponses: must be an object of results")
-        if state is None:
-            return responses
-        if not isinstance(state, str):
+        if sealed is None:
+            return State(secrets.token_hex(16)), {}
+        if not isinstance(sealed, str):
             raise ProtocolError(INVALID_PARAMS, "requestState: must be a string")
-        return self._sealer.open(self._binding, state) | responses
+        state = self._sealer.open(self._binding, sealed)
+        return state, {**state.answers, **{key: responses[key] for key in state.asked & responses.keys()}}
