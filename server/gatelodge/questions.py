@@ -66,10 +66,14 @@ class Root:
 
 @dataclass(frozen=True, slots=True)
 class Form(Question[Answer]):
-    """A form for the user. `fields` is a flat marshmallow schema class, or a JSON Schema object of primitive properties."""
+    """A form for the user. `fields` is a flat marshmallow schema class, or a JSON Schema object of primitive properties.
+
+    The answer to one that asks for `consent` counts only after this server has asked.
+    """
 
     message: str
     fields: type[Schema] | Mapping[str, Any]
+    consent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ class ConfirmationPlugin:
         asked_at = asyncio.get_running_loop().time()
         message = _message(call, preview)
         try:
-            answer = await call.ask(_key(message), Form(message, NOTHING))
+            answer = await call.ask(_key(message), Form(message, NOTHING, consent=True))
         except CannotAsk:
             if self._switches.get("confirm_unable") == "allow":
                 return await call_next(call)

@@ -52,7 +52,7 @@ def supports(kind: type[Question[Any]], capabilities: Mapping[str, Any], revisio
 def request(question: Question[Any], revision: Revision) -> Wire:
     """`method` and `params` of the request that asks it."""
     match question:
-        case Form(message, fields):
+        case Form(message=message, fields=fields):
             mode = {"mode": "form"} if revision.urls else {}
             params: Wire = mode | {"message": message, "requestedSchema": _form_schema(fields)}
             return {"method": "elicitation/create", "params": params}
@@ -73,7 +73,7 @@ def answer(question: Question[Any], raw: Any) -> Any:
     if not isinstance(raw, dict):
         raise _unfit("is not an object")
     match question:
-        case Form(_, fields):
+        case Form(fields=fields):
             return _elicited(raw, fields)
         case OpenURL():
             return _elicited(raw, {})

@@ -18,7 +18,7 @@ import msgspec
 
 from ..contract import Principal
 from ..errors import ToolError
-from ..questions import Answer, InputRequired, Question
+from ..questions import Answer, Form, InputRequired, Question
 from ..signing import derive
 from . import asking
 from .jsonrpc import INVALID_PARAMS, Message, ProtocolError
@@ -74,8 +74,8 @@ class Sealer:
 class RoundTrips:
     """The questions of one request: answered from what the client brought along, or left for it to answer.
 
-    Only what was asked can be answered: a client that answers before it is asked is asked all the same. `key` is the
-    idempotency key that stands outside of the parameters: under another one, it is another request.
+    A client may answer before it is asked, but not what only counts when it was asked. `key` is the idempotency key that
+    stands outside of the parameters: under another one, it is another request.
     """
 
     def __init__(
@@ -93,6 +93,8 @@ class RoundTrips:
         found, open_questions = {}, {}
         for key, question in questions.items():
             try:
+                if isinstance(question, Form) and question.consent and key not in self._state.asked:
+                    raise KeyError(key)
                 found[key] = self._named(asking.answer(question, self._given[key]))
                 self._used[key] = self._given[key]
             except (KeyError, ToolError):
@@ -103,7 +105,7 @@ class RoundTrips:
 
     def result(self, questions: Mapping[str, Question[Any]]) -> dict[str, Any]:
         """`InputRequiredResult`."""
-        state = State(self._state.nonce, frozenset(questions), self._used)
+        state = State(self._state.nonce, self._state.asked.union(questions), self._used)
         return {
             "resultType": "input_required",
             "inputRequests": {key: asking.request(item, self._revision) for key, item in questions.items()},
@@ -118,8 +120,8 @@ class RoundTrips:
         if not isinstance(responses, dict) or not all(isinstance(item, dict) for item in responses.values()):
             raise ProtocolError(INVALID_PARAMS, "inputResponses: must be an object of results")
         if sealed is None:
-            return State(secrets.token_hex(16)), {}
+            return State(secrets.token_hex(16)), responses
         if not isinstance(sealed, str):
             raise ProtocolError(INVALID_PARAMS, "requestState: must be a string")
         state = self._sealer.open(self._binding, sealed)
-        return state, {**state.answers, **{key: responses[key] for key in state.asked & responses.keys()}}
+        return state, {**state.answers, **responses}

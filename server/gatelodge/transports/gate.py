@@ -43,8 +43,22 @@ METRICS_PATHS = frozenset({"/metrics", "/api/v1/mcp/metrics"})
 MCP_PATHS = frozenset({"/mcp", "/messages", "/sse"})
 RESOURCES = ("", "/mcp", "/sse")
 """What a client may take for the protected resource: the listener, or one of its endpoints."""
-SINGLE = ("Authorization", "X-API-Key", "X-Tenant-ID", "X-User-ID")
-"""Headers of which a second one would be a proxy's and a client's in dispute."""
+SINGLE = (
+    "Host",
+    "Origin",
+    "Authorization",
+    "X-API-Key",
+    "X-Tenant-ID",
+    "X-User-ID",
+    "Idempotency-Key",
+    "Mcp-Session-Id",
+    "MCP-Protocol-Version",
+    "Mcp-Method",
+    "Mcp-Name",
+)
+"""Headers that decide something: of two, a proxy may have checked the one while we would go by the other."""
+PUBLIC = frozenset({WELL_KNOWN + path for path in RESOURCES})
+"""Documents that tell who has no credentials yet where to get some."""
 LONGEST_PATH = 200
 """Characters of a path that a log line quotes."""
 
@@ -100,6 +114,7 @@ def gate(policy: GatePolicy) -> Any:
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         request[HANDLING] = asyncio.current_task()
         try:
+            _refuse_doubled(request)
             _check_host(request, policy)
             _check_origin(request, policy)
             await _let_in(request, policy)
@@ -205,12 +220,15 @@ def _log_refusal(request: web.Request, policy: GatePolicy, status: int) -> None:
 
 
 def _credentials(request: web.Request, policy: GatePolicy) -> Credentials:
-    for name in SINGLE:
-        if len(request.headers.getall(name, ())) > 1:
-            raise ToolError(ErrorCode.VALIDATION_ERROR, f"{name}: sent more than once")
     address, trusted = client_address(request, policy.trusted_proxies)
     headers = {name.lower(): value for name, value in request.headers.items()}
     return Credentials(headers=headers, address=address, trusted_peer=trusted, door="http")
+
+
+def _refuse_doubled(request: web.Request) -> None:
+    for name in SINGLE:
+        if len(request.headers.getall(name, ())) > 1:
+            raise ToolError(ErrorCode.VALIDATION_ERROR, f"{name}: sent more than once")
 
 
 async def _let_in(request: web.Request, policy: GatePolicy) -> None:
@@ -229,7 +247,7 @@ async def _let_in(request: web.Request, policy: GatePolicy) -> None:
 
 async def _sign_in(request: web.Request, policy: GatePolicy) -> None:
     """Put the principal into the request. The challenge of a refusal says what a first token should be good for."""
-    if request.path.startswith(WELL_KNOWN):
+    if request.path in PUBLIC:
         return
     try:
         request[PRINCIPAL] = await identify(policy.authenticators, _credentials(request, policy))
@@ -267,8 +285,11 @@ def _origin(request: web.Request, policy: GatePolicy) -> str:
 
 
 def _scheme(request: web.Request, policy: GatePolicy) -> str:
-    if request.remote is not None and within(request.remote, policy.trusted_proxies):
-        return request.headers.get("X-Forwarded-Proto", request.scheme)
+    """As the last proxy says, where it is one of ours; what stands before its word is what others claim."""
+    claimed = request.headers.getall("X-Forwarded-Proto", ())
+    if claimed and request.remote is not None and within(request.remote, policy.trusted_proxies):
+        last = claimed[-1].rpartition(",")[2].strip().lower()
+        return last if last in ("http", "https") else "http"
     return request.scheme
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 
 from aiohttp import web
 
+WITH_PORT = re.compile(r"\[(?P<six>[0-9A-Fa-f:.]+)\](?::\d{1,5})?|(?P<four>[0-9.]+):\d{1,5}")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -18,8 +20,8 @@ def client_address(request: web.Request, trusted: Sequence[Network]) -> tuple[st
     peer = request.remote
     if peer is None or not within(peer, trusted):
         return peer, False
-    hops = [hop.strip() for hop in ",".join(request.headers.getall("X-Forwarded-For", ())).split(",") if hop.strip()]
-    for hop in reversed(hops):
+    hops = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
+    for hop in (_without_port(hop.strip()) for hop in reversed(hops) if hop.strip()):
         if not _is_address(hop):
             break
         if not within(hop, trusted):
@@ -34,6 +36,12 @@ def within(address: str, networks: Sequence[Network]) -> bool:
     parsed = ipaddress.ip_address(address)
     plain = getattr(parsed, "ipv4_mapped", None) or parsed
     return any(plain in network for network in networks)
+
+
+def _without_port(hop: str) -> str:
+    """`192.0.2.1:443` and `[2001:db8::1]:443` are what some proxies write, though an address alone is meant."""
+    found = WITH_PORT.fullmatch(hop)
+    return (found["six"] or found["four"]) if found else hop
 
 
 def _is_address(text: str) -> bool:
