@@ -129,7 +129,7 @@ async def test_switched_off_at_every_door(gate: Gatelodge, database: str) -> Non
     for path in ("/tools", "/api/v1/mcp/tools/list", "/sse"):
         async with gate.session.get(gate.url + path, headers=shared) as reply:
             assert reply.status == 503
-    await forget(pool, "mcp_enabled")
+    await forget(pool, switches.known["mcp_enabled"], by="test")
     await pool.close()
     await becomes(gate, "ok")
     assert {name: await door(gate, shared, "notes.read", None) for name, door in DOORS.items()} == dict.fromkeys(

@@ -122,7 +122,7 @@ def gate(policy: GatePolicy) -> Any:
         except ToolError as error:
             if PRINCIPAL not in request:
                 address = client_address(request, policy.trusted_proxies)[0]
-                policy.record_refusal(error, request_id, door="http", address=address, path=request.path)
+                policy.record_refusal(error, request[REQUEST_ID], door="http", address=address, path=request.path)
             return error_reply(request, error)
         except ProtocolError as error:
             return json_response(error_response(error, null_id=True), status=error.status)
