@@ -1,0 +1,1 @@
+"""A team's notes as a Gatelodge plugin, with every hook there is."""

@@ -1,0 +1,3 @@
+"""The kit: a Postgres, databases, and a server to open."""
+
+pytest_plugins = ["gatelodge.testing"]
