@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from gatelodge.storage.postgres import create_pool
 from gatelodge.testing import Gatelodge, OpenGatelodge
 
 from ..guests import TENANT, NotesPlugin
-from .test_typescript_sdk import bridge
+from ..protocol.recording import Recording
+from .conftest import listened_to
+from .driver import typescript
 
 MODES = pytest.mark.parametrize("mode", ["2026-07-28", "legacy"])
 
@@ -31,8 +34,10 @@ async def key(database: str) -> dict[str, str]:
 
 
 @pytest.fixture
-async def gate(key: dict[str, str], open_gatelodge: OpenGatelodge) -> Gatelodge:
-    return await open_gatelodge(("notes", NotesPlugin), GATELODGE_LOCAL_USER="false")
+async def gate(key: dict[str, str], open_gatelodge: OpenGatelodge, recording: Recording) -> AsyncIterator[Gatelodge]:
+    opened = await open_gatelodge(("notes", NotesPlugin), GATELODGE_LOCAL_USER="false")
+    async with listened_to(opened, recording) as gate:
+        yield gate
 
 
 def messages(error: BaseException) -> str:
@@ -78,10 +83,12 @@ async def test_typescript_shows_and_survives_both(
 ) -> None:
     """A 401 says that one must sign in; a 403 is the error of one call, and names the scope."""
     setup: dict[str, Any] = {"door": "http", "url": f"{gate.url}/mcp", "mode": mode}
-    async with bridge(node_packages) as client:
+    async with typescript(node_packages) as client:
         thrown = (await client.ask(setup))["thrown"]
         assert "Credentials are required" in thrown or "requires authorization (HTTP 401)" in thrown
-    async with bridge(node_packages) as client:
-        assert (await client.ask(setup | {"headers": key}))["tools"] == ["notes.read"]
-        assert "notes:write" in (await client.ask({"name": "notes.write", "arguments": {}}))["thrown"]
+    async with typescript(node_packages) as client:
+        await client.ask(setup | {"headers": key})
+        assert (await client.do("tools"))["tools"] == ["notes.read"]
+        refused = await client.ask({"do": "call", "name": "notes.write", "arguments": {}})
+        assert "notes:write" in refused["thrown"]
         assert (await client.call("notes.read", {}))["user"] == "ann"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import aiohttp
 import pytest_asyncio
@@ -12,6 +13,7 @@ from gatelodge.application import open_server
 from gatelodge.listening import listening
 from gatelodge.testing import DEFAULTS, Cluster, Gatelodge
 
+from .recording import Recording
 from .speaker import Speaker, answers
 from .waiting import WaitingPlugin
 
@@ -37,12 +39,18 @@ async def gate(cluster: Cluster, waiting: WaitingPlugin) -> AsyncIterator[Gatelo
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def speak(gate: Gatelodge) -> AsyncIterator[Speak]:
-    """`await speak(revision, capabilities=…, respond=…)`: a client that has shaken hands."""
-    async with aiohttp.ClientSession() as http:
+async def speak(gate: Gatelodge, tmp_path: Path) -> AsyncIterator[Speak]:
+    """`await speak(revision, capabilities=…, respond=…)`: a client that has shaken hands.
+
+    Whatever the server says is checked by the schema, also where a test reads it raw; what a client says may be wrong on
+    purpose.
+    """
+    recording = Recording(tmp_path)
+    async with aiohttp.ClientSession() as http, recording.proxied(gate.url) as url:
 
         async def speak_one(revision: str, **options: object) -> Speaker:
             options.setdefault("respond", answers)
-            return await Speaker(http, gate.url, revision, **options).open()  # type: ignore[arg-type]
+            return await Speaker(http, url, revision, **options).open()  # type: ignore[arg-type]
 
         yield speak_one
+    assert [line for line in recording.transcript.violations if line.startswith("server")] == []

@@ -42,13 +42,15 @@ def check_request(revision: str, message: dict[str, Any], *, by_server: bool = F
 
 
 def check_response(revision: str, method: str, message: dict[str, Any]) -> None:
-    """A response to a request of that method."""
+    """A response to a request of that method.
+
+    An error without a request may have the id null, as JSON-RPC says in section 5; the schemas have no such case.
+    """
     if "error" in message:
-        names = _definitions(revision)
-        _validator(revision, "JSONRPCErrorResponse" if "JSONRPCErrorResponse" in names else "JSONRPCError").validate(
-            message
-        )
+        nobodys = "id" in message and message["id"] is None
+        _validator(revision, _envelope(revision, "error")).validate({**message, "id": 0} if nobodys else message)
         return
+    _validator(revision, _envelope(revision, "result")).validate(message)
     result = message["result"]
     name = RESULTS.get(method, "Result" if revision == STATELESS else "EmptyResult")
     if result.get("resultType") == "input_required":
@@ -56,6 +58,15 @@ def check_response(revision: str, method: str, message: dict[str, Any]) -> None:
     elif result.get("resultType") == "task":
         name = "Result"
     _validator(revision, name).validate(result)
+
+
+def _envelope(revision: str, member: str) -> str:
+    """The name of a response with that member; 2025-11-25 renamed both."""
+    new, old = {
+        "error": ("JSONRPCErrorResponse", "JSONRPCError"),
+        "result": ("JSONRPCResultResponse", "JSONRPCResponse"),
+    }[member]
+    return new if new in _definitions(revision) else old
 
 
 @cache

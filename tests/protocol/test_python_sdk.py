@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import configparser
-import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -19,11 +17,11 @@ from mcp.client.sse import sse_client
 
 from gatelodge.testing import Cluster, Gatelodge
 
+from ..installed import python_path
 from .waiting import WaitingPlugin
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-PLUGIN = Path(__file__).parents[2] / "examples" / "gatelodge-everything"
 WAYS = pytest.mark.parametrize(
     ("door", "mode"),
     [("http", "2026-07-28"), ("http", "legacy"), ("sse", "legacy"), ("stdio", "2026-07-28"), ("stdio", "legacy")],
@@ -59,14 +57,7 @@ class Person:
 
 @pytest.fixture(scope="session")
 def plugin_path(short_folder: Path) -> str:
-    """PYTHONPATH with the everything plugin as if it were installed: its package, and its entry points as metadata."""
-    setup = configparser.ConfigParser()
-    setup.read(PLUGIN / "setup.cfg")
-    metadata = short_folder / "plugins" / "gatelodge_everything-0.1.0.dist-info"
-    metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: gatelodge-everything\nVersion: 0.1.0\n")
-    (metadata / "entry_points.txt").write_text(f"[gatelodge]{setup['options.entry_points']['gatelodge']}\n")
-    return os.pathsep.join([str(metadata.parent), str(PLUGIN)])
+    return python_path(short_folder / "plugins")
 
 
 @pytest.fixture

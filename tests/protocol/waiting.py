@@ -1,4 +1,4 @@
-"""A plugin with a tool that runs until it is cancelled, and tells a test when it began and when it ended."""
+"""A plugin with a tool that runs until it is cancelled, and ways to see when it began and when it ended."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from marshmallow import Schema
 
-from gatelodge import READ, Call, Result, Tool, hookimpl
+from gatelodge import READ, Call, Result, Text, Tool, hookimpl
 
 
 class Nothing(Schema):
@@ -15,7 +15,7 @@ class Nothing(Schema):
 
 
 class WaitingPlugin:
-    """`began` and `cancelled` are of the last call."""
+    """`began` and `cancelled` are of the last call; a second tool tells them to who can only ask."""
 
     def __init__(self) -> None:
         self.began = asyncio.Event()
@@ -33,6 +33,15 @@ class WaitingPlugin:
                 annotations=READ,
                 meta={"gatelodge/cache": False},
             ),
+            Tool(
+                name="waiting.state",
+                title="State",
+                description="Whether a call is running, or was cancelled.",
+                input=Nothing,
+                handler=self.state,
+                annotations=READ,
+                meta={"gatelodge/cache": False},
+            ),
         )
 
     async def wait(self, call: Call) -> Result:
@@ -44,3 +53,7 @@ class WaitingPlugin:
             self.began.clear()
             self.cancelled.set()
         return Result()
+
+    async def state(self, call: Call) -> Result:
+        states = {"running": self.began, "cancelled": self.cancelled}
+        return Result(content=(Text(" ".join(name for name, event in states.items() if event.is_set()) or "idle"),))
