@@ -31,6 +31,17 @@ class ErrorCode(StrEnum):
     INTERNAL = "internal"
 
 
+FAULTS = frozenset(
+    {
+        ErrorCode.UPSTREAM_5XX,
+        ErrorCode.TIMEOUT,
+        ErrorCode.NETWORK_ERROR,
+        ErrorCode.OUTCOME_UNKNOWN,
+        ErrorCode.INTERNAL,
+    }
+)
+"""What is not the caller's doing: worth an operator's look."""
+
 HTTP_STATUS: Mapping[ErrorCode, int] = {
     ErrorCode.VALIDATION_ERROR: 400,
     ErrorCode.UNAUTHORIZED: 401,

@@ -51,13 +51,21 @@ class Counts:
 class Writer:
     """The one that writes rows. `capacity` is how many may queue, `patience` how many seconds a try or a wait may take.
 
-    `failing` names the error while Postgres does not take rows.
+    `failing` names the error while Postgres does not take rows; `follow` is called with it, and with None when it is over.
     """
 
-    def __init__(self, pool: Pool[Any], *, capacity: int = 10_000, patience: float = 2.0) -> None:
+    def __init__(
+        self,
+        pool: Pool[Any],
+        *,
+        capacity: int = 10_000,
+        patience: float = 2.0,
+        follow: Callable[[str | None], None] = lambda failing: None,
+    ) -> None:
         self._pool = pool
         self._capacity = capacity
         self._patience = patience
+        self._follow = follow
         self._urgent: deque[Job] = deque()
         self._queued: deque[Job] = deque()
         self._batch: Batch | None = None
@@ -142,7 +150,8 @@ class Writer:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
             else:
-                self.failing, pause = None, FIRST_PAUSE
+                self._succeed()
+                pause = FIRST_PAUSE
 
     async def _work_to_do(self) -> None:
         """Until there is something to write. A failing server is tried without a reason: recovery needs no call."""
@@ -203,10 +212,17 @@ class Writer:
 
     def _fail(self, error: Exception) -> None:
         self.counts.failures += 1
-        if self.failing is None:
-            logger.error("audit cannot be written", extra={"error": type(error).__name__})
+        known = self.failing is not None
         self.failing, self._months_of = type(error).__name__, None
+        if not known:
+            logger.error("audit cannot be written", extra={"error": self.failing})
+            self._follow(self.failing)
         self._disconnect()
+
+    def _succeed(self) -> None:
+        if self.failing is not None:
+            self.failing = None
+            self._follow(None)
 
     async def _connected(self) -> Connection:
         """The connection we keep, as the role that can only add."""

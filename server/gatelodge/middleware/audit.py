@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from prometheus_client.registry import Collector
 
 from ..audit.journal import Entry, Journal, current, error_detail
+from ..audit.outage import Outage
 from ..audit.settings import AuditSettings
 from ..audit.writer import Writer
 from ..contract import Call, Event, HealthCheck, Middleware, Next, Phase, Recorder, Result
@@ -43,9 +44,11 @@ class AuditPlugin:
     @asynccontextmanager
     async def gatelodge_lifespan(self, storage: Storage) -> AsyncIterator[None]:
         settings = self._settings
-        async with Writer(storage.postgres, capacity=settings.queue, patience=settings.patience).running() as writer:
-            self._journal = Journal(writer, reads_required=settings.reads == "require")
-            yield
+        with Outage(storage.outbox) as outage:
+            writer = Writer(storage.postgres, capacity=settings.queue, patience=settings.patience, follow=outage.follow)
+            async with writer.running():
+                self._journal = Journal(writer, reads_required=settings.reads == "require")
+                yield
 
     @hookimpl
     def gatelodge_health(self) -> Sequence[HealthCheck]:

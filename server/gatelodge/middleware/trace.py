@@ -12,6 +12,7 @@ from marshmallow import fields, validate
 
 from ..contract import Call, Middleware, Next, Phase, Result
 from ..dispatch import answered
+from ..errors import FAULTS
 from ..hookspecs import hookimpl
 from ..logs import logged_as
 from ..settings import Environment, setting
@@ -21,8 +22,6 @@ from ..switches import Switch
 logger = logging.getLogger("gatelodge.calls")
 
 SLOW = "slow_call_ms"
-FAULTS = frozenset({"internal", "upstream_5xx", "timeout", "network_error", "outcome_unknown"})
-"""Outcomes that are not the caller's doing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

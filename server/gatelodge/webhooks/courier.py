@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from ..switches.changes import FAILURES
 from .message import Message
 from .outbox import Outbox
 from .poster import Poster
@@ -63,7 +62,7 @@ class Courier:
                 if error is not None:
                     return await self._postpone(message, error)
                 await self._outbox.delivered(message)
-        except FAILURES as error:
+        except Exception as error:  # a lost connection takes many forms; deliveries may not end by any of them
             logger.warning("messages to operators cannot be read from Postgres: %s", type(error).__name__)
             return UNREADABLE
         return None

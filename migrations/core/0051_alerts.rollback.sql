@@ -1,0 +1,2 @@
+DROP TABLE alerts;
+DROP TABLE call_windows;
