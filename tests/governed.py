@@ -201,6 +201,7 @@ class Gate:
         channel: Channel = SILENT,
         **principal: Any,
     ) -> Result:
+        """`principal` is what else there is of the caller, who is someone, unless told."""
         compiled = self._tools[tool]
         call = Call(
             kind="tool",
@@ -208,7 +209,7 @@ class Gate:
             target=compiled,
             owner="counter",
             arguments=arguments,
-            principal=Principal(tenant=tenant, user="someone", method="test", **principal),
+            principal=Principal(**{"tenant": tenant, "user": "someone", "method": "test"} | principal),
             request_id=request_id,
             door="test",
             deadline=asyncio.get_running_loop().time() + timeout,

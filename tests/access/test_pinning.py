@@ -12,11 +12,15 @@ from click.testing import CliRunner, Result
 from marshmallow import Schema, fields
 
 from gatelodge import READ, Annotations, Call, Environment, Tool, hookimpl
+from gatelodge.audit.journal import NOBODY
 from gatelodge.cli import cli
+from gatelodge.cli.database import operator
 from gatelodge.dispatch import compile_tool
 from gatelodge.identity.pins import definition, fingerprint
 from gatelodge.middleware.pinning import PinningSettings
 from gatelodge.testing import Gatelodge, OpenGatelodge
+
+from ..governed import rows
 
 PINNED = {"GATELODGE_TOOL_PINNING": "true"}
 
@@ -89,6 +93,8 @@ async def test_a_changed_tool_waits_for_approval(open_gatelodge: OpenGatelodge, 
     assert waiting.output.startswith('notes.keep: description\n  - "Keeps a note."\n  + "Keeps a note. Before')
     approved = await tools(database, "approve", "notes.keep", "jira.search")
     assert approved.stdout == "approved notes.keep\n"
+    noted = [(row["action"], row["user_id"]) for row in await rows(database, NOBODY)]
+    assert noted == [("tool.quarantined", None), ("tool.approved", operator())]
     assert approved.stderr == "nothing waits for approval under jira.search\n"
     async with asyncio.timeout(10):
         while "notes.keep" not in await names(after):  # noqa: ASYNC110, the approval comes through Postgres

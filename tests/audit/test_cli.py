@@ -17,13 +17,12 @@ from click.testing import CliRunner
 
 from gatelodge.audit.anchors import Signer, anchor_heads, anchor_line, anchor_of, is_signed
 from gatelodge.audit.archive import prune, read_file
+from gatelodge.audit.journal import NOBODY
 from gatelodge.audit.ledger import append, chain, lock_heads
-from gatelodge.audit.once import record_event
 from gatelodge.audit.record import Record
 from gatelodge.audit.verify import Check
 from gatelodge.cli import cli
-from gatelodge.contract import Event
-from gatelodge.storage.postgres import create_pool
+from gatelodge.cli.database import operator
 
 from ..governed import Gate, Upstream
 
@@ -193,20 +192,42 @@ async def test_a_pruned_chain_is_still_guarded(database: str, superuser: str, au
     assert "row 4 is removed" in await audit("verify", status=1)
 
 
-async def test_a_command_can_be_written_down_too(database: str, audit: Command) -> None:
-    """What is done by hand, outside of a server, takes its place in the chain."""
-    pool = await create_pool(database)
-    try:
-        for outcome in ("ok", "forbidden"):
-            event = Event(
-                action="keys.create", outcome=outcome, request_id="c", tenant=ONE, detail={"secret": "canary"}
-            )
-            await record_event(pool, event)
-    finally:
-        await pool.close()
-    found = await audit.rows("search", "--action", "keys.create", "--tenant", str(ONE))
-    assert [(row["seq"], row["outcome"], row["detail"]) for row in found] == [
-        (1, "ok", {"secret": "[redacted]"}),
-        (2, "forbidden", {"secret": "[redacted]"}),
+async def gatelodge(dsn: str, *arguments: str, given: str | None = None) -> str:
+    """What a command prints on stdout."""
+    environment = {"DATABASE_URL": dsn}
+    done = await asyncio.to_thread(CliRunner().invoke, cli, arguments, env=environment, input=given)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+async def test_what_an_operator_does_is_written_down(database: str, audit: Command) -> None:
+    """A key made, rotated and revoked, a setting set, imported and unset: each takes its place in a chain, with who did it."""
+    made = await gatelodge(database, "keys", "create", "--tenant", str(ONE), "--user", "ann", "--scope", "jira:read")
+    key_id = made.split("_")[1]
+    await gatelodge(database, "keys", "rotate", key_id)
+    for _ in range(2):
+        await gatelodge(database, "keys", "revoke", key_id)
+    await gatelodge(database, "settings", "set", "cache_ttl", "5")
+    await gatelodge(database, "settings", "import", "-", given='{"confirm": "writes"}')
+    await gatelodge(database, "settings", "unset", "cache_ttl")
+    keys = await audit.rows("search", "--tenant", str(ONE))
+    assert [row["action"] for row in keys] == ["key.created", "key.rotated", "key.revoked"]
+    assert {row["detail"]["key"].get("rotated_from", row["detail"]["key"]["id"]) for row in keys} == {key_id}
+    settings = await audit.rows("search", "--tenant", str(NOBODY))
+    assert [(row["action"], row["detail"]) for row in settings] == [
+        ("setting.set", {"setting": "cache_ttl", "value": 5}),
+        ("setting.set", {"setting": "confirm", "value": "writes"}),
+        ("setting.unset", {"setting": "cache_ttl"}),
     ]
-    assert "whole, 2 rows" in await audit("verify")
+    assert {(row["door"], row["method"], row["user"]) for row in (*keys, *settings)} == {("cli", "cli", operator())}
+    assert made.strip() not in json.dumps(keys)
+    assert "whole, 3 rows" in await audit("verify")
+
+
+@pytest.mark.parametrize("option", ["--user", "--tool", "--outcome", "--action", "--request-id", "--idempotency-key"])
+async def test_what_is_searched_for_is_no_sql(database: str, audit: Command, option: str) -> None:
+    """Quotes, comments and semicolons are characters to be found or not."""
+    await fill(database, {back(0): 3}, (ONE,))
+    for hostile in ("' OR true --", "x'; DROP TABLE audit_heads; --", "%", "$1", "a\\'b"):
+        assert await audit.rows("search", option, hostile) == []
+    assert "whole, 3 rows" in await audit("verify")

@@ -141,6 +141,26 @@ async def test_a_frozen_postgres_refuses_in_time(
     assert await unanswered(database) == 0
 
 
+async def test_a_retry_does_not_wait_for_a_frozen_postgres(folder: Path, database: str, upstream: Upstream) -> None:
+    """Who waits for a call under the same key is refused in time, the call ends as it would, and nothing needs a restart."""
+    settings = {**PATIENCE, "GATELODGE_IDEMPOTENCY_WAIT": "30", "GATELODGE_IDEMPOTENCY_LEASE": "3"}
+    async with Gate(database, upstream.url, **settings).open() as gate:
+        first = asyncio.create_task(gate.add("a", "k", mode="hold"))
+        await upstream.reached.wait()
+        retries = [asyncio.create_task(gate.add("a", "k", mode="hold")) for _ in range(3)]
+        await asyncio.sleep(0.3)
+        with frozen(folder):
+            async with asyncio.timeout(15):  # a statement alone may take 30 s, and its cancellation as long again
+                assert {(await retry).outcome for retry in retries} == {"disabled"}
+        await until_taken(gate)
+        upstream.released.set()
+        assert (await first).outcome == "ok"
+        assert (await gate.add("a", "k", mode="hold")).replayed
+        await gate.flushed()
+    assert upstream.effects.count("a") == 1
+    assert await problems(database) == [None]
+
+
 async def kill_a_backend(database: str) -> None:
     """One that is still there: a pool may close its connections at any moment."""
     while True:

@@ -37,6 +37,15 @@ async def test_other_arguments_are_a_conflict(gate: Gate, upstream: Upstream) ->
     assert upstream.effects == ["a"]
 
 
+async def test_nobody_gets_the_result_of_another_user(gate: Gate, upstream: Upstream) -> None:
+    """In one tenant too: with the same key and arguments another user hears that the key is taken, and no more."""
+    assert code(await gate.add("a", "k", user="ann")) == "ok"
+    other = await gate.add("a", "k", user="bob")
+    assert (code(other), other.structured, other.replayed) == ("conflict", None, False)
+    assert (await gate.add("a", "k", user="ann", key_id="another key of hers")).replayed
+    assert upstream.effects == ["a"]
+
+
 async def test_a_key_belongs_to_a_tenant_and_a_tool(gate: Gate, upstream: Upstream) -> None:
     """Another tenant, and another tool, may use the same key for its own call."""
     await gate.add("a", "k")

@@ -50,10 +50,12 @@ def test_what_only_the_audit_may_see_is_not_kept() -> None:
 def test_the_fingerprint_is_of_what_is_meant() -> None:
     """Neither the order of arguments nor what only concerns the retry makes a call another one."""
     meant = {"a": 1, "b": {"x": Decimal("1.50"), "y": date(2026, 1, 1)}}
-    assert fingerprint(meant) == fingerprint({"b": {"y": date(2026, 1, 1), "x": Decimal("1.50")}, "a": 1})
-    assert fingerprint(meant) == fingerprint({**meant, "idempotency_key": "k", "dry_run": False})
+    print_ = fingerprint(meant, "ann")
+    assert print_ == fingerprint({"b": {"y": date(2026, 1, 1), "x": Decimal("1.50")}, "a": 1}, "ann")
+    assert print_ == fingerprint({**meant, "idempotency_key": "k", "dry_run": False}, "ann")
     others: list[dict[str, Any]] = [{"a": 2}, {"a": "1"}, {"a": None}, {}, {"A": 1}, {"a": [1]}]
-    assert len({fingerprint(other) for other in [meant, {"a": 1}, *others]}) == 8
+    prints = {fingerprint(other, "ann") for other in [meant, {"a": 1}, *others]} | {fingerprint(meant, "bob")}
+    assert len(prints) == 9
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from ..errors import ErrorCode, ToolError
+from ..storage.bounded import cut, cut_after
 from .batch import Batch, Job, Step
 from .record import Record
 
@@ -64,7 +65,7 @@ class Writer:
     ) -> None:
         self._pool = pool
         self._capacity = capacity
-        self._patience = patience
+        self.patience = patience
         self._follow = follow
         self._urgent: deque[Job] = deque()
         self._queued: deque[Job] = deque()
@@ -135,7 +136,7 @@ class Writer:
         return job.done
 
     async def _finished(self, done: asyncio.Future[bool]) -> bool:
-        return bool((await asyncio.wait({done}, timeout=self._patience))[0])
+        return bool((await asyncio.wait({done}, timeout=self.patience))[0])
 
     async def _run(self) -> None:
         pause = FIRST_PAUSE
@@ -165,7 +166,7 @@ class Writer:
 
     async def _write_next(self) -> None:
         connection = await self._connected()
-        with self._bounded(connection):
+        with cut_after(connection, self.patience):
             await self._ensure_months(connection)
             self._batch = self._batch or self._take()
             if self._batch is None:
@@ -227,8 +228,8 @@ class Writer:
     async def _connected(self) -> Connection:
         """The connection we keep, as the role that can only add."""
         if self._connection is None:
-            self._connection = await self._pool.acquire(timeout=self._patience)
-            with self._bounded(self._connection):
+            self._connection = await self._pool.acquire(timeout=self.patience)
+            with cut_after(self._connection, self.patience):
                 await self._connection.execute(RECORDER)
         return self._connection
 
@@ -236,16 +237,7 @@ class Writer:
         """Cut, not released: the pool must not get back a connection with another role."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            _cut(connection)
-
-    @contextmanager
-    def _bounded(self, connection: Connection) -> Iterator[None]:
-        """Cut the connection when it takes too long: to cancel is to ask a frozen server and wait for its answer."""
-        cut = asyncio.get_running_loop().call_later(self._patience, _cut, connection)
-        try:
-            yield
-        finally:
-            cut.cancel()
+            cut(connection)
 
     async def _ensure_months(self, connection: Connection) -> None:
         """Partitions of this month and the next, when a month begins."""
@@ -259,7 +251,7 @@ class Writer:
         self._closing = True
         self._wake.set()
         self._hurry.set()
-        await asyncio.wait({task}, timeout=2 * self._patience)
+        await asyncio.wait({task}, timeout=2 * self.patience)
         self._disconnect()
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -270,8 +262,3 @@ class Writer:
 
 def _first(jobs: deque[Job], count: int) -> list[Job]:
     return [jobs.popleft() for _ in range(min(count, len(jobs)))]
-
-
-def _cut(connection: Connection) -> None:
-    with suppress(asyncpg.InterfaceError):  # it may have ended by itself, and is the pool's again
-        connection.terminate()

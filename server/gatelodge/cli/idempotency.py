@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import click
 import msgspec
 
 from ..audit.journal import of_event
-from ..audit.once import write_row
-from ..contract import LOCAL_TENANT, Event
+from ..audit.once import by_operator, write_row
+from ..contract import LOCAL_TENANT
 from ..idempotency.store import Key, Settlement, State, listed, look
 from ..storage import Storage
-from .database import on_database
+from .database import on_database, operator
 
 SETTLED = {"done": "done", "not-done": "free"}
 
@@ -65,15 +65,8 @@ async def _settle(storage: Storage, key: Key, verdict: str, result: str | None) 
     if not held.uncertain:
         raise click.ClickException(f"it is {held.state}: only a key whose outcome is unknown can be settled")
     step = Settlement(key, held.fence, SETTLED[verdict], result)  # type: ignore[arg-type]
-    event = Event(
-        action="idempotency.settle",
-        outcome="ok",
-        request_id=uuid4().hex,
-        tenant=key.tenant,
-        method="cli",
-        door="cli",
-        detail={"tool": key.tool, "idempotency_key": key.key, "settled": verdict},
-    )
+    about = {"tool": key.tool, "idempotency_key": key.key, "settled": verdict}
+    event = by_operator("idempotency.settle", operator(), key.tenant, **about)
     await write_row(storage.postgres, of_event(event), step)
     if not step.kept:
         raise click.ClickException("someone else took the key over; look again")

@@ -14,7 +14,7 @@ import click
 from ..contract import LOCAL_TENANT
 from ..identity.key_store import KeyStore
 from ..identity.keys import ApiKey
-from .database import on_database
+from .database import on_database, operator
 
 
 @click.group()
@@ -128,4 +128,4 @@ def _text(moment: datetime | None) -> str | None:
 
 
 def _run(action: Callable[[KeyStore], Awaitable[Any]]) -> Any:
-    return asyncio.run(on_database(lambda storage, _: action(KeyStore(storage.postgres))))
+    return asyncio.run(on_database(lambda storage, _: action(KeyStore(storage.postgres, by=operator()))))

@@ -15,6 +15,7 @@ import msgspec
 from ..contract import Call, Result
 from ..dispatch import answered, new_deadline
 from ..errors import ErrorCode, ToolError
+from ..storage.bounded import bounded
 from .store import Opening, Settled, Settlement, renew
 from .stored import pack
 
@@ -110,9 +111,13 @@ class Leases:
             holders = [(c.opening.key, c.opening.fence) for c in self._claims if c.opening.fence is not None and c.runs]
             try:
                 if holders:
-                    await renew(self._pool, holders, self._lease)
+                    async with bounded(self._pool, self._lease / 3) as connection:
+                        await renew(connection, holders, self._lease)
             except Exception as error:  # whatever form a lost connection takes, the next round may still be in time
-                logger.warning("leases not renewed", extra={"error": type(error).__name__, "claims": len(holders)})
+                logger.warning(
+                    "the keys of running writes could not be renewed; one whose lease lapses is looked for by the next retry",
+                    extra={"error": type(error).__name__, "claims": len(holders)},
+                )
 
 
 def check_key(key: object) -> str:
@@ -124,10 +129,13 @@ def check_key(key: object) -> str:
     raise ToolError(ErrorCode.VALIDATION_ERROR, f"idempotency_key: {sentence}", details=fields)
 
 
-def fingerprint(arguments: Mapping[str, Any]) -> bytes:
-    """SHA-256 of the arguments as canonical JSON, without what only concerns the retry."""
+def fingerprint(arguments: Mapping[str, Any], user: str) -> bytes:
+    """SHA-256 of who means what as canonical JSON, without what only concerns the retry.
+
+    A result is for the user whose call made it: another one who uses the same key hears that it is taken.
+    """
     meant = {name: value for name, value in arguments.items() if name not in NOT_ARGUMENTS}
-    return hashlib.sha256(msgspec.json.encode(meant, order="deterministic", enc_hook=str)).digest()
+    return hashlib.sha256(msgspec.json.encode([user, meant], order="deterministic", enc_hook=str)).digest()
 
 
 def settled_as(result: Result) -> Settled:

@@ -155,15 +155,15 @@ async def look(connection: Connection | Pool[Any], keys: Iterable[Key]) -> dict[
     }
 
 
-async def take_over(pool: Pool[Any], key: Key, fence: int, lease: float) -> int | None:
+async def take_over(connection: Connection, key: Key, fence: int, lease: float) -> int | None:
     """Become the holder of a key whose outcome is unknown: the new fence, or None when someone else was faster."""
-    fence_now: int | None = await pool.fetchval(TAKE_OVER, *key, fence, lease)
+    fence_now: int | None = await connection.fetchval(TAKE_OVER, *key, fence, lease)
     return fence_now
 
 
-async def renew(pool: Pool[Any], holders: Iterable[tuple[Key, int]], lease: float) -> None:
+async def renew(connection: Connection, holders: Iterable[tuple[Key, int]], lease: float) -> None:
     """Lengthen the leases of these keys and fences; those being settled at this moment are passed over."""
-    await pool.execute(RENEW, *_columns((*key, fence) for key, fence in holders), lease)
+    await connection.execute(RENEW, *_columns((*key, fence) for key, fence in holders), lease)
 
 
 async def expire(connection: Connection | Pool[Any]) -> int:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from ..audit.once import by_operator, record
 from ..errors import ErrorCode, ToolError
 from ..webhooks.message import Message
 from ..webhooks.outbox import write
@@ -15,17 +16,20 @@ from .keys import ApiKey, fingerprint, new_key
 if TYPE_CHECKING:
     from asyncpg import Pool, Record
 
+    from ..storage.postgres import Connection
+
 CHANNEL = "gatelodge_api_keys"
 
 
 class KeyStore:
     """Keys as they are stored. `create` and `rotate` answer the whole key, which nobody can read afterwards.
 
-    Operators are told of each key that is made, rotated or revoked.
+    Each key that is made, rotated or revoked is written down, as done by `by`, and operators are told of it.
     """
 
-    def __init__(self, pool: Pool[Any]) -> None:
+    def __init__(self, pool: Pool[Any], *, by: str | None = None) -> None:
         self._pool = pool
+        self._by = by
 
     async def create(
         self,
@@ -55,7 +59,7 @@ class KeyStore:
                 prompts,
                 expires_at,
             )
-            await write(connection, Message(type="key.created", text=f"API key {key_id} was created.", data=about))
+            await self._tell(connection, "key.created", f"API key {key_id} was created.", about)
         return key_id, shown
 
     async def rotate(self, old_id: str, *, overlap: timedelta) -> tuple[str, str]:
@@ -87,7 +91,7 @@ class KeyStore:
             about = {"id": key_id, "tenant": found["tenant_id"], "user": found["user_id"]}
             about |= {"rotated_from": old_id, "old_expires_at": ends}
             text = f"API key {old_id} was rotated to {key_id}; the old one is good until {ends:%Y-%m-%d %H:%M} UTC."
-            await write(connection, Message(type="key.rotated", text=text, data=about))
+            await self._tell(connection, "key.rotated", text, about)
         return key_id, shown
 
     async def revoke(self, key_id: str) -> None:
@@ -102,7 +106,7 @@ class KeyStore:
                 return
             await connection.execute("UPDATE api_keys SET revoked_at = now() WHERE id = $1", key_id)
             about = {"id": key_id, "tenant": found["tenant_id"], "user": found["user_id"]}
-            await write(connection, Message(type="key.revoked", text=f"API key {key_id} was revoked.", data=about))
+            await self._tell(connection, "key.revoked", f"API key {key_id} was revoked.", about)
 
     async def all(self, tenant: UUID | None = None) -> list[ApiKey]:
         """All keys, oldest first, the dead ones too."""
@@ -130,6 +134,11 @@ class KeyStore:
             list(used),
             list(used.values()),
         )
+
+    async def _tell(self, connection: Connection, what: str, text: str, about: Mapping[str, Any]) -> None:
+        """In the same transaction: whoever may do it, it is not done unseen."""
+        await record(connection, by_operator(what, self._by, about["tenant"], key=dict(about)))
+        await write(connection, Message(type=what, text=text, data=about))
 
 
 def _key(row: Record) -> ApiKey:

@@ -9,9 +9,12 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import msgspec
 
+from ..audit.once import by_operator, record
+from ..contract import Event
 from ..dispatch import CompiledTool
 from ..webhooks.message import Message
 from ..webhooks.outbox import write
@@ -77,6 +80,7 @@ class PinStore:
             )
             for row in noted:
                 if row["approved_at"] is None:
+                    await record(connection, _seen_changed(row["name"]))
                     await write(connection, _quarantined(row["name"]))
 
     async def approved(self) -> frozenset[tuple[str, str]]:
@@ -86,12 +90,15 @@ class PinStore:
 
     async def approve(self, names: Iterable[str] | None, *, by: str) -> list[str]:
         """Approve what waits under these names, or all of it. Answers the names that had something waiting."""
-        rows = await self._pool.fetch(
-            "UPDATE tool_pins SET approved_at = now(), approved_by = $2"
-            " WHERE approved_at IS NULL AND ($1::text[] IS NULL OR name = ANY($1)) RETURNING name",
-            None if names is None else list(names),
-            by,
-        )
+        async with self._pool.acquire() as connection, connection.transaction():
+            rows = await connection.fetch(
+                "UPDATE tool_pins SET approved_at = now(), approved_by = $2"
+                " WHERE approved_at IS NULL AND ($1::text[] IS NULL OR name = ANY($1)) RETURNING name, hash",
+                None if names is None else list(names),
+                by,
+            )
+            for row in rows:
+                await record(connection, by_operator("tool.approved", by, tool=row["name"], hash=row["hash"]))
         return sorted({row["name"] for row in rows})
 
     async def pending(self) -> list[Pending]:
@@ -101,6 +108,10 @@ class PinStore:
             " FROM tool_pins AS new WHERE approved_at IS NULL ORDER BY name, first_seen_at"
         )
         return [Pending(name=row["name"], definition=row["definition"], approved=row["approved"]) for row in rows]
+
+
+def _seen_changed(name: str) -> Event:
+    return Event(action="tool.quarantined", outcome="ok", request_id=uuid4().hex, detail={"tool": name})
 
 
 def _quarantined(name: str) -> Message:

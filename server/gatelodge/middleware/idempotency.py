@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +21,14 @@ from ..idempotency.stored import unpack
 from ..metrics import Reading
 from ..settings import Environment, setting
 from ..storage import Storage
+from ..storage.bounded import bounded
 from ..storage.postgres import CONNECTION_ERRORS
 from .intent import has_effect
 
 if TYPE_CHECKING:
     from asyncpg import Pool
+
+    from ..storage.postgres import Connection
 
 FIRST_POLL, LONGEST_POLL = 0.05, 0.4
 """Seconds between looks at a call that is still running."""
@@ -92,7 +95,7 @@ class IdempotencyPlugin:
         if call.idempotency_key is None or not has_effect(call):
             return await call_next(call)
         key = Key(call.principal.tenant, call.name, check_key(call.idempotency_key))
-        print_ = fingerprint(call.arguments)
+        print_ = fingerprint(call.arguments, call.principal.user)
         until = asyncio.get_running_loop().time() + self._settings.wait
         while True:
             claim = KeyClaim(Opening(key, print_, call.request_id, self._settings.lease, self._settings.memory))
@@ -122,7 +125,7 @@ class IdempotencyPlugin:
         """What a key that is taken leads to; None when it has become free."""
         held = claim.opening.held
         if held is not None and held.fingerprint != claim.opening.fingerprint:
-            message = "This idempotency key was used with other arguments."
+            message = "This idempotency key was used with other arguments, or by another user. Give each call a key of its own."
             raise ToolError(ErrorCode.CONFLICT, message, status=422, details=_FIELD)
         if held is not None and held.state == "claimed" and not held.lapsed:
             held = await self._ended(claim.opening.key, until)
@@ -136,12 +139,14 @@ class IdempotencyPlugin:
         """How a running call ended. Raises `conflict` when it takes longer than we wait."""
         pause = FIRST_POLL
         while True:
-            with _known():
-                held = (await look(self._open[0], [key])).get(key)
+            async with _asking(self._open[0]) as postgres:
+                held = (await look(postgres, [key])).get(key)
             if held is None or held.state != "claimed" or held.lapsed:
                 return held
             if asyncio.get_running_loop().time() >= until:
-                message = "A call with this idempotency key is still running."
+                message = (
+                    "A call with this idempotency key is still running; send this again in a moment for its result."
+                )
                 raise ToolError(ErrorCode.CONFLICT, message, retry_after=1.0)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_POLL)
@@ -149,8 +154,8 @@ class IdempotencyPlugin:
     async def _resolve(self, call: Call, claim: KeyClaim, held: Held) -> Result | None:
         """Let the tool look for the effect of a call nobody finished; None when another caller is at it already."""
         pool, leases = self._open
-        with _known():
-            claim.opening.fence = await take_over(pool, claim.opening.key, held.fence, self._settings.lease)
+        async with _asking(pool) as postgres:
+            claim.opening.fence = await take_over(postgres, claim.opening.key, held.fence, self._settings.lease)
         if claim.opening.fence is None:
             return None
         leases.keep(claim)
@@ -171,13 +176,15 @@ class IdempotencyPlugin:
         return self._pool, self._leases
 
 
-@contextmanager
-def _known() -> Iterator[None]:
-    """Without Postgres nobody knows what a key says, so the call may not happen."""
+@asynccontextmanager
+async def _asking(pool: Pool[Any]) -> AsyncIterator[Connection]:
+    """Without Postgres nobody knows what a key says, so the call may not happen; nor does it wait for that for long."""
+    writer = entry().journal.writer
     try:
-        yield
+        async with bounded(pool, writer.patience) as connection:
+            yield connection
     except (*CONNECTION_ERRORS, TimeoutError):
-        raise entry().journal.writer.refusal() from None
+        raise writer.refusal() from None
 
 
-_FIELD = {"fields": {"idempotency_key": ["Used with other arguments."]}}
+_FIELD = {"fields": {"idempotency_key": ["Used with other arguments, or by another user."]}}

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..audit.once import by_operator, record
 from ..webhooks.outbox import write
 from .registry import Switch, Switches
 
@@ -29,6 +30,8 @@ async def store(pool: Pool[Any], switches: Switches, values: Mapping[str, Any], 
     for name, value in values.items():
         switches.find(name).parse(value)
     async with _announced(pool, [switches.known[name] for name in values], by) as connection:
+        for name, value in values.items():
+            await record(connection, by_operator("setting.set", by, setting=name, value=value))
         await connection.executemany(
             "INSERT INTO settings (name, value, updated_by) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE"
             " SET value = excluded.value, updated_by = excluded.updated_by, updated_at = now()",
@@ -39,6 +42,7 @@ async def store(pool: Pool[Any], switches: Switches, values: Mapping[str, Any], 
 async def forget(pool: Pool[Any], switch: Switch, *, by: str) -> None:
     """Back to the default."""
     async with _announced(pool, [switch], by) as connection:
+        await record(connection, by_operator("setting.unset", by, setting=switch.name))
         await connection.execute("DELETE FROM settings WHERE name = $1", switch.name)
 
 
