@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields
+from prometheus_client.registry import Collector
 
 from gatelodge import (
     LOCAL_TENANT,
@@ -19,6 +20,7 @@ from gatelodge import (
     Environment,
     HealthCheck,
     Prompt,
+    Reading,
     Resource,
     Result,
     Route,
@@ -128,6 +130,11 @@ class SQLPlugin:
             yield
 
     @hookimpl
+    def gatelodge_metrics(self) -> Sequence[Collector]:
+        help = "Connections that templates use now."
+        return (Reading("gatelodge_sql_connections_busy", help, self._busy, "source"),)
+
+    @hookimpl
     def gatelodge_health(self) -> Sequence[HealthCheck]:
         names = [OWN_SOURCE, *(self._settings.sources or {})]
         return [
@@ -138,6 +145,9 @@ class SQLPlugin:
         if self._runner is None:
             raise StartupError("plugin_broken", "the SQL plugin is not open")
         return await self._runner.run(name, call)
+
+    def _busy(self) -> Mapping[str, float]:
+        return {name: source.busy for name, source in self._sources.items()}
 
     async def _check(self, name: str) -> str:
         return await self._sources[name].check()

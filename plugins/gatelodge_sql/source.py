@@ -45,6 +45,10 @@ class Source:
     role: str | None = None
     observers: tuple[Observer, ...] = ()
 
+    @property
+    def busy(self) -> int:
+        return self.pool.get_size() - self.pool.get_idle_size()
+
     @asynccontextmanager
     async def reading(self, tenant: UUID, timeout: float) -> AsyncIterator[Connection]:
         """A read-only transaction of one tenant, in which a statement may take `timeout` seconds."""

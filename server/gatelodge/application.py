@@ -6,11 +6,12 @@ import ipaddress
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, make_dataclass
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 from marshmallow import fields, validate
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Metric
 
 from . import __version__
 from .contract import Authenticator, Credentials, Middleware, Phase
@@ -21,6 +22,7 @@ from .identity.metadata import ProtectedResource
 from .identity.revocations import Revocations
 from .logs import LogSettings
 from .metrics.registry import registry_of
+from .metrics.siblings import Siblings
 from .notices import Notices
 from .plugins import Catalogue, Plugins
 from .processes.certificates import Certificates, certificates
@@ -38,7 +40,7 @@ from .toolset import Toolset
 from .transports.gate import GatePolicy, gate, set_up
 from .transports.headers import HeaderSettings
 from .transports.health import Health
-from .transports.metrics import Metrics, of_listeners
+from .transports.metrics import Families, Metrics, of_listeners
 from .transports.peers import Network
 from .transports.rest import Rest
 from .transports.sessions import SESSIONS, Sessions
@@ -132,13 +134,17 @@ class Server:
 
 @asynccontextmanager
 async def open_server(
-    variables: Mapping[str, str], *, extra_plugins: Iterable[tuple[str, Any]] = (), join: bool = False
+    variables: Mapping[str, str],
+    *,
+    extra_plugins: Iterable[tuple[str, Any]] = (),
+    join: bool = False,
+    siblings: Path | None = None,
 ) -> AsyncIterator[Server]:
     """Everything but the sockets: plugins configured, storage and plugin lifespans open, applications built.
 
     `variables` is the environment; `extra_plugins` are pairs of name and plugin, besides those of the entry points.
-    `join` uses the embedded Postgres of a server that runs already, as a command beside it does. Raises `StartupError`
-    with one line that says what to change.
+    `join` uses the embedded Postgres of a server that runs already, as a command beside it does. `siblings` is the folder
+    in which the processes meet that serve on the same ports. Raises `StartupError` with one line that says what to change.
     """
     environment = Environment(variables)
     settings = environment.read(ServerSettings)
@@ -183,11 +189,12 @@ async def open_server(
             )
 
         registry = registry_of(catalogue.metrics, version=__version__)
+        families = await stack.enter_async_context(_families(registry, siblings))
         hub = toolset("hub", catalogue.plugins)
         alone = [(name, port) for name, port in ports.items() if name in catalogue.plugins]
         sets = [(hub, settings.port), *((toolset(name, [name]), port) for name, port in alone)]
         listeners = tuple(
-            Listener(s.name, port, s, _application(protocol(s), settings, policy, catalogue, draining, registry))
+            Listener(s.name, port, s, _application(protocol(s), settings, policy, catalogue, draining, families))
             for s, port in sets
         )
         for reading in of_listeners({listener.name: listener.app for listener in listeners}):
@@ -219,7 +226,7 @@ def _application(
     policy: GatePolicy,
     catalogue: Catalogue,
     draining: Draining,
-    registry: CollectorRegistry,
+    families: Families,
 ) -> web.Application:
     app = web.Application(middlewares=[gate(policy)], client_max_size=settings.max_body)
     app[STREAMS] = set()
@@ -229,12 +236,27 @@ def _application(
     StreamableHTTP(protocol, app[SESSIONS]).add_to(app)
     LegacySSE(protocol).add_to(app)
     Rest(protocol.toolset, protocol).add_to(app)
-    Metrics(registry, protocol.toolset, policy.switches).add_to(app)
+    Metrics(families, protocol.toolset, policy.switches).add_to(app)
     health = Health(protocol.toolset.name, __version__, catalogue.health, catalogue.broken, policy.switches)
     health.add_to(app)
     draining.readiness.append(health)
     app.on_response_prepare.append(draining.close_connection)
     return app
+
+
+@asynccontextmanager
+async def _families(registry: CollectorRegistry, siblings: Path | None) -> AsyncIterator[Families]:
+    """The metrics of this process, or of all that meet in that folder."""
+
+    async def own() -> list[Metric]:
+        return list(registry.collect())
+
+    if siblings is None:
+        yield own
+        return
+    everyone = Siblings(siblings, registry)
+    async with everyone.joined():
+        yield everyone.families
 
 
 def _port_settings(plugin: str, default: int | None) -> type[Any]:

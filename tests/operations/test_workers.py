@@ -10,6 +10,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
 
 from .processes import Served, command, serving
 
@@ -83,6 +85,40 @@ async def test_workers_are_replaced_and_kept_without_a_failed_call(database: str
         left = _workers(served)
         assert await served.stop() == 0
     assert not _any_alive(left)
+
+
+async def _scraped(url: str) -> dict[str, Metric]:
+    """The metrics as text, by a connection of their own, so that any worker may answer."""
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(connector=connector) as session, session.get(f"{url}/metrics") as reply:
+        return {family.name: family for family in text_string_to_metric_families(await reply.text())}
+
+
+async def test_any_worker_answers_the_metrics_of_all(database: str, valkey: str) -> None:
+    """By worker, in each scrape the same, in JSON as one sum, and also once the workers were replaced."""
+    async with serving("--workers", "2", DATABASE_URL=database, REDIS_URL=valkey) as served:
+        for _ in range(12):
+            assert await _call(served.url) == 200
+        for _ in range(8):
+            found = await _scraped(served.url)
+            calls = [s for s in found["gatelodge_calls"].samples if s.labels.get("name") == "jira.get_issue"]
+            assert sum(sample.value for sample in calls) == 12
+            assert {sample.labels["worker"] for sample in found["gatelodge_info"].samples} == {"0", "1"}
+        states = {sample.labels["state"]: sample.value for sample in found["gatelodge_workers"].samples}
+        assert states == {"answering": 2, "silent": 0}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{served.url}/metrics", headers={"Accept": "application/json"}) as reply,
+        ):
+            assert (await reply.json())["metrics"]["mcp.jira.tool.invocations"]["total"] == 12
+        first = _workers(served)
+        served.process.send_signal(signal.SIGHUP)
+        await _until(lambda: len(_workers(served)) == 2 and not _workers(served) & first)
+        assert len((await _scraped(served.url))["gatelodge_info"].samples) == 2
+        killed = _workers(served).pop()
+        os.kill(killed, signal.SIGKILL)
+        states = {s.labels["state"]: s.value for s in (await _scraped(served.url))["gatelodge_workers"].samples}
+        assert states["silent"] == 0
 
 
 async def test_workers_do_not_outlive_their_parent(database: str, valkey: str) -> None:

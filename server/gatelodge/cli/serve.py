@@ -1,6 +1,9 @@
 """`gatelodge serve`: bind every listener, say where, and serve until a signal.
 
-SIGTERM and SIGINT drain; a second one ends the process at once. SIGHUP reloads certificates, or replaces the workers.
+SIGTERM and SIGINT drain; a second one ends the process at once. SIGHUP reads the certificate's files again, or with several
+workers replaces each by a new process. Live settings need neither: every process follows them. Settings from the
+environment are a process's for its life, and whoever started it (a shell, systemd's EnvironmentFile) hands a new environment
+only to a new process: restart for those.
 """
 
 from __future__ import annotations
@@ -9,12 +12,15 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any
 
 import click
 
 from ..application import Server, ServerSettings, open_server
 from ..listening import CANCEL_TIMEOUT, base_url, listening
+from ..metrics.siblings import meeting_place
 from ..middleware.local import METHOD as LOCAL_USER
 from ..processes.inherited import Sockets, bound, taken_over
 from ..processes.settings import ProcessSettings
@@ -32,23 +38,34 @@ FLUSH = 15.0
 @click.option("--quiet", is_flag=True, help="Print one JSON line with the addresses instead of the banner.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes to serve with; GATELODGE_WORKERS by default.")
 @click.option("--inherit", multiple=True, hidden=True, help="A listening socket that this process was given.")
-def serve(quiet: bool, workers: int | None, inherit: tuple[str, ...]) -> None:
-    """Serve MCP over HTTP until SIGINT or SIGTERM."""
+@click.option("--siblings", type=click.Path(path_type=Path), hidden=True, help="Where its fellow workers are found.")
+def serve(quiet: bool, workers: int | None, inherit: tuple[str, ...], siblings: Path | None) -> None:
+    """Serve MCP over HTTP until SIGINT or SIGTERM.
+
+    SIGHUP reads the TLS certificate again, and with several workers replaces them one by one. What `gatelodge settings set`
+    changes is followed without a signal; environment variables (an EnvironmentFile too) are read at the start alone, so they
+    need a restart.
+    """
     environment = Environment(os.environ)
     settings = environment.read(ProcessSettings)
     count = 1 if inherit else workers or settings.workers
     if count == 1:
-        asyncio.run(_serve(quiet, taken_over(inherit)))
+        _run(_serve(quiet, taken_over(inherit), siblings), settings)
         return
     storage = environment.read(StorageSettings)
     settings.refuse_unshared(workers=count, database=not storage.embedded, redis=storage.redis_url is not None)
-    with bound(os.environ) as sockets:
-        asyncio.run(_supervise(quiet, sockets, count, settings))
+    with bound(os.environ) as sockets, meeting_place() as folder:
+        _run(_supervise(quiet, sockets, folder, count, settings), settings)
 
 
-async def _serve(quiet: bool, inherited: Sockets) -> None:
+def _run(serving: Coroutine[Any, Any, None], settings: ProcessSettings) -> None:
+    with asyncio.Runner(loop_factory=settings.loop_factory) as runner:
+        runner.run(serving)
+
+
+async def _serve(quiet: bool, inherited: Sockets, siblings: Path | None) -> None:
     notifier, stopped = Notifier(), _until_signal()
-    async with open_server(os.environ) as server, listening(server, inherited) as addresses:
+    async with open_server(os.environ, siblings=siblings) as server, listening(server, inherited) as addresses:
         _on(signal.SIGHUP, lambda: _reload(server, notifier))
         click.echo(json.dumps({"listening": addresses}) if quiet else await _banner(server, addresses))
         async with notifier.watched():
@@ -59,12 +76,12 @@ async def _serve(quiet: bool, inherited: Sockets) -> None:
             await asyncio.sleep(server.processes.drain_delay)
 
 
-async def _supervise(quiet: bool, sockets: Sockets, count: int, settings: ProcessSettings) -> None:
+async def _supervise(quiet: bool, sockets: Sockets, siblings: Path, count: int, settings: ProcessSettings) -> None:
     notifier, replace = Notifier(), asyncio.Event()
     stopped = _until_signal()
     _on(signal.SIGHUP, replace.set)
     longest = settings.drain_delay + settings.drain_timeout + 2 * CANCEL_TIMEOUT + FLUSH
-    workers = Workers(sockets, count, bound=longest)
+    workers = Workers(sockets, siblings, count, bound=longest)
     await workers.start()
     addresses = _addresses(sockets, settings)
     click.echo(json.dumps({"listening": addresses}) if quiet else _lines(addresses, f"{count} workers serve."))

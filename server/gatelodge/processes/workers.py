@@ -13,6 +13,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from ..errors import StartupError
@@ -48,10 +49,11 @@ class Worker:
 
 
 class Workers:
-    """`count` workers on `sockets`; each gets `bound` seconds to stop."""
+    """`count` workers on `sockets` that meet in the folder `siblings`; each gets `bound` seconds to stop."""
 
-    def __init__(self, sockets: Sockets, count: int, *, bound: float) -> None:
+    def __init__(self, sockets: Sockets, siblings: Path, count: int, *, bound: float) -> None:
         self._sockets = sockets
+        self._siblings = siblings
         self._count = count
         self._bound = bound
         self._workers: list[Worker] = []
@@ -102,7 +104,7 @@ class Workers:
 
     async def _spawn(self) -> Worker:
         inherit = [part for text in described(self._sockets) for part in ("--inherit", text)]
-        command = [sys.executable, "-m", "gatelodge", "serve", "--quiet", *inherit]
+        command = [sys.executable, "-m", "gatelodge", "serve", "--quiet", *inherit, "--siblings", str(self._siblings)]
         process = await asyncio.create_subprocess_exec(
             *command,
             stdout=PIPE,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.aiohttp import make_aiohttp_handler
 from prometheus_client.registry import Collector
 
@@ -23,14 +23,16 @@ from .streaming import STREAMS
 SCOPE = "metrics:read"
 
 
+Families = Callable[[], Awaitable[Sequence[Metric]]]
+
+
 class Metrics:
     """The same numbers on every listener, for they are the process's; the dotted names are those of its own plugins."""
 
-    def __init__(self, registry: CollectorRegistry, toolset: Toolset, switches: Switches) -> None:
-        self._registry = registry
+    def __init__(self, families: Families, toolset: Toolset, switches: Switches) -> None:
+        self._families = families
         self._plugins = sorted({tool.owner for tool in toolset.tools.values()})
         self._switches = switches
-        self._text = make_aiohttp_handler(registry, disable_compression=True)  # every reply is compressed in one place
 
     def add_to(self, app: web.Application) -> None:
         for path in sorted(METRICS_PATHS):
@@ -43,9 +45,10 @@ class Metrics:
         principal = request.get(PRINCIPAL)
         if principal is not None and missing_scopes(principal, "resource", "metrics", frozenset({SCOPE})):
             raise ToolError(ErrorCode.FORBIDDEN, f"Metrics need {SCOPE}.", details={"missing_scopes": [SCOPE]})
+        families = await self._families()
         if _wants_json(request):
-            return json_response(json_view(self._registry, self._plugins))
-        return await self._text(request)
+            return json_response(json_view(families, self._plugins))
+        return await _text(request, families)
 
 
 def of_listeners(apps: Mapping[str, web.Application]) -> Sequence[Collector]:
@@ -64,6 +67,24 @@ def of_listeners(apps: Mapping[str, web.Application]) -> Sequence[Collector]:
             "listener",
         ),
     )
+
+
+class _Collected(Collector):
+    """What has been collected already, as something to collect."""
+
+    def __init__(self, families: Sequence[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+async def _text(request: web.Request, families: Sequence[Metric]) -> web.StreamResponse:
+    registry = CollectorRegistry()
+    registry.register(_Collected(families))
+    return await make_aiohttp_handler(registry, disable_compression=True)(
+        request
+    )  # replies are compressed in one place
 
 
 def _wants_json(request: web.Request) -> bool:
