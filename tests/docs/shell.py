@@ -12,7 +12,7 @@ import click
 
 from gatelodge.cli import cli
 
-BETWEEN = {"|", "||", "&&", ";", "&", "(", ")", "<", ">", ">>", "2>", "do", "then", "else", "done", "fi"}
+KEYWORDS = {"do", "then", "else", "done", "fi"}
 ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=")
 PREFIXES = {"sudo", "exec", "env", "if", "while", "until", "!", "time"}
 OUR_HOSTS = {"127.0.0.1", "localhost", "gate.example.com", "green.example.com", "blue.example.com"}
@@ -39,7 +39,7 @@ def _simple(line: str) -> Iterator[list[str]]:
             skip = True
             if words and words[-1] in ("1", "2"):
                 words.pop()
-        elif token in BETWEEN or set(token) <= set(";&|()"):
+        elif (token in KEYWORDS and not words) or set(token) <= set(";&|()"):
             if command := _stripped(words):
                 yield command
             words = []
