@@ -7,13 +7,15 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from gatelodge.testing import Gatelodge, OpenGatelodge
 
-from . import shell
+from . import quick, shell
 from .blocks import PAGES, ROOT, Block, blocks
 
 NOT_RUN = ("not run: ", "run command", "test command")
@@ -55,7 +57,7 @@ async def test_each_path_is_served(open_gatelodge: OpenGatelodge) -> None:
 
 @pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(ROOT)))
 async def test_the_commands_of_a_page_work(
-    page: Path, open_gatelodge: OpenGatelodge, database: str, tmp_path: Path
+    page: Path, open_gatelodge: OpenGatelodge, database: str, tmp_path: Path, programs: Path
 ) -> None:
     """In their order, beside a server that runs; what stands below one as `text` is what it prints."""
     to_run = [block for block in blocks(page, "sh", "text") if not block.marker.startswith(NOT_RUN)]
@@ -66,9 +68,24 @@ async def test_the_commands_of_a_page_work(
     said = ""
     for block in to_run:
         if block.language == "sh":
-            said = await _run(block, gate, database, folder)
+            said = await _run(block, gate, database, folder, programs)
         elif block.marker.startswith("printed"):
             assert _like(block.code, said), f"{block}: printed\n{said}"
+
+
+@pytest.fixture
+async def programs(short_folder: Path) -> AsyncIterator[Path]:
+    """A folder with `gatelodge` in it; see `quick`."""
+    folder = short_folder / uuid4().hex[:8]
+    folder.mkdir()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, quick.__file__, str(folder / "socket"), str(folder), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"ready\n"
+    yield folder
+    process.kill()
+    await process.wait()
 
 
 def _work_folder(folder: Path) -> Path:
@@ -82,7 +99,7 @@ def _work_folder(folder: Path) -> Path:
     return folder
 
 
-async def _run(block: Block, gate: Gatelodge, database: str, folder: Path) -> str:
+async def _run(block: Block, gate: Gatelodge, database: str, folder: Path, programs: Path) -> str:
     code = block.code
     for port, listener in (("8054", "hub"), ("8055", "jira"), ("8056", "sql")):
         code = re.sub(rf"http://(127\.0\.0\.1|localhost):{port}", gate.urls[listener], code)
@@ -90,7 +107,7 @@ async def _run(block: Block, gate: Gatelodge, database: str, folder: Path) -> st
         *("bash", "-euo", "pipefail", "-c", code),
         cwd=folder,
         env={
-            "PATH": f"{Path(sys.executable).parent}:{SYSTEM}",
+            "PATH": f"{programs}:{Path(sys.executable).parent}:{SYSTEM}",
             "HOME": str(folder),
             "DATABASE_URL": database,
             "GATELODGE_SECRET_KEY": SECRET,
