@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,8 @@ REDACTED = "[redacted]"
 LONGEST = 4000
 """Characters of one string that a record keeps."""
 DEEPEST = 32
+ORDINARY = 64
+"""Characters of the names that are looked at once and remembered: those of arguments and fields come again and again."""
 
 SECRET_FIELD = re.compile(
     r"pass(word|wd|phrase)|secret|credential|authorization|cookie|api[-_]?key|private[-_]?key|access[-_]?key"
@@ -55,7 +58,7 @@ def redact(value: Any, *, depth: int = 0) -> Any:
     if isinstance(value, Mapping):
         if depth >= DEEPEST:
             return "[too deep]"
-        return {redact_text(str(key)): _member(str(key), item, depth) for key, item in value.items()}
+        return dict(_member(str(key), item, depth) for key, item in value.items())
     if isinstance(value, (list, tuple, set, frozenset)):
         return "[too deep]" if depth >= DEEPEST else [redact(item, depth=depth + 1) for item in value]
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -75,10 +78,19 @@ def is_secret(field: str) -> bool:
     return SECRET_FIELD.search(field) is not None
 
 
-def _member(name: str, value: Any, depth: int) -> Any:
-    if value is not None and not isinstance(value, bool) and is_secret(name):
-        return REDACTED
-    return redact(value, depth=depth + 1)
+def _member(name: str, value: Any, depth: int) -> tuple[str, Any]:
+    shown, secret = _known(name) if len(name) <= ORDINARY else _look(name)
+    if secret and value is not None and not isinstance(value, bool):
+        return shown, REDACTED
+    return shown, redact(value, depth=depth + 1)
+
+
+def _look(name: str) -> tuple[str, bool]:
+    """A name as it may be shown, and whether what it names is a secret."""
+    return redact_text(name), is_secret(name)
+
+
+_known = lru_cache(maxsize=4096)(_look)
 
 
 def _hide(found: re.Match[str]) -> str:

@@ -85,8 +85,8 @@ class Journal:
 
     def note(self, call: Call, entry: Entry, outcome: str, detail: Mapping[str, Any] | None = None) -> None:
         """One row for a call that changed nothing: a read, a refusal, a replay."""
-        record = _of_call(call, "event")
-        self.writer.queue(replace(record, outcome=outcome, detail=json_column(detail), duration_ms=entry.elapsed_ms))
+        ended = {"outcome": outcome, "detail": json_column(detail), "duration_ms": entry.elapsed_ms}
+        self.writer.queue(_of_call(call, "event", **ended))
 
     def note_event(self, event: Event) -> None:
         self.writer.queue(of_event(event))
@@ -105,8 +105,9 @@ class Journal:
 
     async def conclude(self, call: Call, entry: Entry, result: Result, step: Step | None = None) -> bool:
         """The row after a write. False when it is not written yet."""
-        record = replace(
-            _of_call(call, "outcome"),
+        record = _of_call(
+            call,
+            "outcome",
             outcome=result.outcome,
             before=json_column(result.before),
             after=json_column(result.after),
@@ -148,7 +149,8 @@ def of_event(event: Event) -> Record:
     )
 
 
-def _of_call(call: Call, kind: Any) -> Record:
+def _of_call(call: Call, kind: Any, **more: Any) -> Record:
+    """What every row of a call says, and what else this one does. Only a resource has a name of the caller's own making."""
     principal = call.principal
     return Record(
         tenant=principal.tenant,
@@ -160,10 +162,11 @@ def _of_call(call: Call, kind: Any) -> Record:
         key_id=text_column(principal.key_id),
         address=address_column(principal.address),
         door=call.door,
-        tool=text_column(redact_text(call.name)),
+        tool=text_column(redact_text(call.name)) if call.kind == "resource" else call.name,
         action=call.kind,
         arguments=json_column(call.arguments or None),
         idempotency_key=_short(call.idempotency_key),
+        **more,
     )
 
 

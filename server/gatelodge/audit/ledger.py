@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -39,6 +40,7 @@ FIELDS = tuple(field.name for field in fields(Record))
 AS_TEXT = frozenset({"json", "inet"})
 """Types that are sent and read as text: JSON because the hash is over its very text."""
 
+_fields = attrgetter(*FIELDS)
 _columns = [*(COLUMNS[name] for name in FIELDS), *PLACE.items()]
 _names = ", ".join(name for name, _ in _columns)
 _values = ", ".join(f"r.{name}::{kind}" for name, kind in _columns)
@@ -93,7 +95,7 @@ def chain(heads: Heads, records: Iterable[Record], now: datetime) -> tuple[list[
 
 async def append(connection: Connection, rows: Sequence[Row], moved: Heads) -> None:
     """Add rows and move the heads. The heads must be locked."""
-    values = [(*(getattr(r.record, f) for f in FIELDS), r.seq, r.created_at, r.prev_hash, r.hash) for r in rows]
+    values = [(*_fields(r.record), r.seq, r.created_at, r.prev_hash, r.hash) for r in rows]
     ends = [(tenant, head.seq, head.hash, head.created_at) for tenant, head in moved.items()]
     await connection.execute(APPEND, *zip(*values, strict=True), *zip(*ends, strict=True))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from ipaddress import ip_address
 from operator import attrgetter
 from typing import Any, Literal
@@ -111,6 +112,7 @@ def text_column(value: str | None) -> str | None:
     return value.replace("\0", "�").encode("utf-8", "replace").decode()
 
 
+@lru_cache(maxsize=4096)
 def address_column(value: str | None) -> str | None:
     """An address as Postgres writes it, or None for what is none (a unix socket's peer)."""
     try:

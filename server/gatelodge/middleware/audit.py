@@ -57,7 +57,7 @@ class AuditPlugin:
     @hookimpl
     def gatelodge_metrics(self) -> Sequence[Collector]:
         return (
-            Reading("gatelodge_audit_queue_rows", "Rows that are not written yet.", self._depth),
+            Reading("gatelodge_audit_queue_rows", "Rows that are not written yet.", self.queued),
             Reading("gatelodge_audit_failing", "1 while Postgres does not take rows.", self._failing),
             Reading("gatelodge_audit_rows_total", "What became of rows.", self._counts, "event"),
         )
@@ -91,7 +91,8 @@ class AuditPlugin:
         counts = writer.counts
         return f"{writer.depth} queued, {counts.written} written, {counts.dropped} dropped, {counts.refused} refused"
 
-    def _depth(self) -> float:
+    def queued(self) -> float:
+        """Rows that are not written yet."""
         return self._open.writer.depth
 
     def _failing(self) -> float:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Hashable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Hashable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import msgspec
@@ -95,11 +95,11 @@ class ConcurrencyPlugin:
 
     async def handle(self, call: Call, call_next: Next) -> Result:
         tenant = call.principal.tenant
-        with self._slot(("tenant", tenant), self._limit):
-            limit = self.settings.tools.get(call.name) if call.kind == "tool" else None
-            if not limit:
+        of_tool = self.settings.tools.get(call.name) if call.kind == "tool" else None
+        with self._place(("tenant", tenant), self._limit):
+            if not of_tool:
                 return await call_next(call)
-            with self._slot(("tool", tenant, call.name), limit):
+            with self._place(("tool", tenant, call.name), of_tool):
                 return await call_next(call)
 
     async def measure(self, call: Call, call_next: Next) -> Result:
@@ -114,19 +114,29 @@ class ConcurrencyPlugin:
     def _set_limit(self, limit: int) -> None:
         self._limit = limit
 
-    @contextmanager
-    def _slot(self, what: tuple[Hashable, ...], limit: int) -> Iterator[None]:
-        """One of `limit` places. Counts are forgotten at nought, so they take no more room than there are calls."""
+    def _place(self, what: tuple[Hashable, ...], limit: int) -> _Place:
         if limit and self.running[what] >= limit:
             self.refused += 1
             raise _too_many(str(what[0]), limit)
-        self.running[what] += 1
-        try:
-            yield
-        finally:
-            self.running[what] -= 1
-            if not self.running[what]:
-                del self.running[what]
+        return _Place(self.running, what)
+
+
+class _Place:
+    """Taken for as long as a call runs. Counts are forgotten at nought, so they take no more room than there are calls."""
+
+    __slots__ = ("_running", "_what")
+
+    def __init__(self, running: Counter[tuple[Hashable, ...]], what: tuple[Hashable, ...]) -> None:
+        self._running = running
+        self._what = what
+
+    def __enter__(self) -> None:
+        self._running[self._what] += 1
+
+    def __exit__(self, *why: object) -> None:
+        self._running[self._what] -= 1
+        if not self._running[self._what]:
+            del self._running[self._what]
 
 
 def _too_many(kind: str, limit: int) -> ToolError:

@@ -226,8 +226,11 @@ def _credentials(request: web.Request, policy: GatePolicy) -> Credentials:
 
 
 def _refuse_doubled(request: web.Request) -> None:
+    headers = request.headers
+    if len({name.lower() for name in headers}) == len(headers):
+        return
     for name in SINGLE:
-        if len(request.headers.getall(name, ())) > 1:
+        if len(headers.getall(name, ())) > 1:
             raise ToolError(ErrorCode.VALIDATION_ERROR, f"{name}: sent more than once")
 
 
