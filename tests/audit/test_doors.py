@@ -70,6 +70,23 @@ async def mcp(server: Gatelodge, params: dict[str, Any], **headers: str) -> tupl
     return await post(server, "/mcp", message, **kind, **headers)
 
 
+async def test_messages_of_a_batch_have_rows_of_their_own(server: Gatelodge, upstream: Upstream, database: str) -> None:
+    """Their ids begin with that of the request, and tie each intent to its own outcome."""
+    kind = {"Accept": "application/json, text/event-stream"}
+    client = {"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    begin = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": client}
+    async with server.session.post(server.url + "/mcp", json=begin, headers=kind) as reply:
+        kind["Mcp-Session-Id"] = reply.headers["Mcp-Session-Id"]
+    calls = [{"name": "counter.add", "arguments": {"name": name}} for name in "ab"]
+    batch = [{"jsonrpc": "2.0", "id": n, "method": "tools/call", "params": call} for n, call in enumerate(calls)]
+    async with server.session.post(server.url + "/mcp", json=batch, headers=kind) as reply:
+        assert len(await reply.json()) == 2
+        id = reply.headers["X-Request-Id"]
+    written = [(row["request_id"], row["kind"]) for row in await rows(database)]
+    assert written == [(f"{id}-{n}", kind) for n in (1, 2) for kind in ("intent", "outcome")]
+    assert upstream.effects == ["a", "b"]
+
+
 async def test_a_key_with_other_arguments_is_422(server: Gatelodge) -> None:
     """The REST doors say it by their status too."""
     await post(server, "/tools/invoke", {"name": "counter.add", "arguments": {"name": "a"}}, Idempotency_Key="k")

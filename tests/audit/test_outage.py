@@ -102,6 +102,32 @@ async def test_without_postgres_writes_are_refused(
     assert await problems(database) == [None]
 
 
+FULL = """
+CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$;
+CREATE TRIGGER full_disk BEFORE INSERT ON audit_logs FOR EACH ROW EXECUTE FUNCTION full_disk()"""
+
+
+async def test_a_full_disk_refuses_writes(database: str, upstream: Upstream, superuser: str) -> None:
+    """Postgres that is there and has no room is as good as none; with room again all goes on by itself, nothing lost."""
+    connection = await asyncpg.connect(superuser)
+    async with Gate(database, upstream.url, **PATIENCE).open() as gate:
+        assert (await gate.add("a")).outcome == "ok"
+        await connection.execute(FULL)
+        await until_refused(gate)
+        assert (await gate.call("counter.find", {"name": "a"})).outcome == "disabled"
+        (health,) = gate.audit.gatelodge_health()
+        with pytest.raises(ConnectionError):
+            await health.check()
+        assert upstream.effects == ["a"]
+        await connection.execute("DROP TRIGGER full_disk ON audit_logs")
+        await until_taken(gate)
+        await gate.flushed()
+    await connection.close()
+    assert await problems(database) == [None]
+    assert await unanswered(database) == 0
+
+
 async def test_an_outcome_waits_for_postgres(cluster: Cluster, database: str, upstream: Upstream) -> None:
     """A write under way when Postgres goes is not said to be well before its row is written; and its row is written."""
     name = "test_" + database.partition("/test_")[2].partition("?")[0]

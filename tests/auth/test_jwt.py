@@ -12,7 +12,9 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+from joserfc import jwt
 from joserfc.jwk import ECKey
+from joserfc.jws import JWSRegistry
 
 from gatelodge.application import open_server
 from gatelodge.listening import listening
@@ -109,6 +111,29 @@ async def test_a_public_key_is_no_shared_secret(gate: Gatelodge, issuer: Issuer)
     signature = hmac.digest(issuer.keys["RS256"].as_pem(private=False), unsigned.encode(), "sha256")
     forged = f"{unsigned}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
     assert "algorithm is not one of" in await refusal(gate, forged)
+
+
+async def test_a_token_does_not_bring_its_own_key(gate: Gatelodge, issuer: Issuer) -> None:
+    """A key in the header, or an address of one, counts for nothing; nor is a name of a key a path or an address."""
+    stranger = ECKey.generate_key("P-256", {"kid": "ES256"})
+    own = stranger.as_dict(private=False)
+    for extra in ({"jwk": own}, {"jku": f"{issuer.url}/keys"}, {"x5u": f"{issuer.url}/cert"}, {"x5c": ["MIIB"]}):
+        forged = jwt.encode({"alg": "ES256", "kid": "ES256", **extra}, issuer.claims(), stranger)
+        assert "signature is not valid" in await refusal(gate, forged)
+    for kid in ("../../../../etc/passwd", "/dev/null", "' OR 1=1 --", f"{issuer.url}/keys", "x" * 4000, "RS256\u0000"):
+        reason = await refusal(gate, issuer.token("ES256", key=stranger, kid=kid))
+        assert "does not publish" in reason or "not a well-formed JWT" in reason
+
+
+async def test_what_a_token_calls_critical_must_be_understood(gate: Gatelodge, issuer: Issuer) -> None:
+    """A header that says "understand this or refuse me" is refused (RFC 7515, 4.1.11), an unencoded payload too (RFC 7797)."""
+    key = issuer.keys["ES256"]
+    for extra in ({"crit": ["exp"], "exp": 1}, {"crit": ["b64"], "b64": False}, {"crit": []}, {"crit": "exp"}):
+        header = {"alg": "ES256", "kid": "ES256", **extra}
+        unsigned = f"{encoded(header)}.{encoded(issuer.claims())}"
+        signature = JWSRegistry.algorithms["ES256"].sign(unsigned.encode(), key)
+        signed = f"{unsigned}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+        assert (extra, (await shown(gate, signed))[0]) == (extra, 401)
 
 
 async def test_a_key_checks_only_its_own_algorithm(gate: Gatelodge, issuer: Issuer) -> None:

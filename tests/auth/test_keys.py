@@ -15,7 +15,7 @@ from gatelodge.application import open_server
 from gatelodge.cli import cli
 from gatelodge.identity.key_ring import KeyRing
 from gatelodge.identity.key_store import KeyStore
-from gatelodge.identity.keys import new_key
+from gatelodge.identity.keys import ApiKey, fingerprint, new_key
 from gatelodge.storage.postgres import create_pool
 from gatelodge.switches import Changes
 from gatelodge.testing import Gatelodge, OpenGatelodge
@@ -77,6 +77,23 @@ async def test_a_wrong_key_is_refused(gate: Gatelodge, store: KeyStore) -> None:
     borrowed = f"glk_{key_id}_{other.rpartition('_')[2]}"
     for wrong in (borrowed, other, key[:-1], key + "0", key.upper(), "glk_", "glk__", "", "nonsense", f" {key}x"):
         assert await status(gate, wrong) == 401
+
+
+class NeverEqual(bytes):
+    """A hash that must not be compared byte by byte until the first difference."""
+
+    def __eq__(self, other: object) -> bool:
+        raise AssertionError("this comparison tells by its time how much is right")
+
+    __hash__ = bytes.__hash__
+
+
+def test_comparing_takes_the_same_time_whatever_is_right() -> None:
+    """A key is compared by its hash, and that in constant time."""
+    key_id, shown = new_key()
+    key = ApiKey(id=key_id, tenant=TENANT, user="ann", scopes=frozenset(), hash=NeverEqual(fingerprint(shown)))
+    assert key.opens_with(shown)
+    assert not key.opens_with(new_key()[1])
 
 
 async def test_two_keys_at_once_are_refused(gate: Gatelodge, store: KeyStore) -> None:

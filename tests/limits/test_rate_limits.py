@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from gatelodge import OVERWRITE, Principal, StartupError
+from gatelodge.limiter.subjects import network_of
 from gatelodge.middleware.rate_limits import RateLimitsPlugin
 from gatelodge.storage.redis import connect
 
@@ -45,6 +46,23 @@ async def test_a_jira_instance_has_its_own_limit() -> None:
         assert await outcomes(post, 1, tool, instance_id="default") == ["rate_limited"]
         assert await outcomes(post, 1, tool, STRANGER, instance_id="one") == ["ok"]
         assert await outcomes(post, 9, a_tool("demo.plain", arguments=Plain)) == ["ok"] * 9
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:0:1::1", "2001:db8:0:1::/64"),
+        ("2001:DB8:0:1:ffff::2%eth0", "2001:db8:0:1::/64"),
+        ("2001:db8:0:2::1", "2001:db8:0:2::/64"),
+        ("/run/socket", "/run/socket"),
+        (None, None),
+    ],
+)
+def test_a_host_has_no_more_than_one_address(address: str | None, counted: str | None) -> None:
+    """Of IPv6 a host may use any in its /64, so they count as one; both forms of an IPv4 address are the same."""
+    assert network_of(address) == counted
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,8 @@ def read_header(token: str) -> tuple[str | None, str]:
     kid, algorithm = header.get("kid"), header.get("alg")
     if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
         raise refused(f"The token's algorithm is not one of {', '.join(ALGORITHMS)}.")
+    if "crit" in header:  # RFC 7515, 4.1.11: understand it or refuse the token, and none is understood here
+        raise refused("The token's header calls something critical that is not understood here.")
     return kid if isinstance(kid, str) else None, algorithm
 
 

@@ -46,7 +46,7 @@ class RateLimitSettings:
         help="Quotas of one user.",
     )
     address: tuple[Quota, ...] = setting(
-        "GATELODGE_RATE_LIMIT_ADDRESS", Quotas(), default=(), help="Quotas of one client address."
+        "GATELODGE_RATE_LIMIT_ADDRESS", Quotas(), default=(), help="Quotas of one client address, of IPv6 one /64."
     )
     tenant: tuple[Quota, ...] = setting(
         "GATELODGE_RATE_LIMIT_TENANT", Quotas(), default=(), help="Quotas of all users of a tenant together."

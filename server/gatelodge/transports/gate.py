@@ -34,6 +34,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PRINCIPAL = web.RequestKey("principal", Principal)
 HANDLING: web.RequestKey[asyncio.Task[Any] | None] = web.RequestKey("handling", asyncio.Task)
+NEARBY = web.RequestKey("nearby", bool)
+"""Whether who asks for health is on this machine, and no proxy asks for somebody else."""
 REVOCATIONS = web.AppKey("revocations", Revocations)
 
 HEALTH_PATHS = frozenset({"/", "/health", "/health/ready", "/health/mcp"})
@@ -237,6 +239,7 @@ def _refuse_doubled(request: web.Request) -> None:
 async def _let_in(request: web.Request, policy: GatePolicy) -> None:
     """Health is open to all, metrics to this machine, everything else to who signs in."""
     if request.path in HEALTH_PATHS:
+        request[NEARBY] = _credentials(request, policy).from_this_machine
         return
     if request.path in METRICS_PATHS:
         if policy.public_metrics or _credentials(request, policy).from_this_machine:

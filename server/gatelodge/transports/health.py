@@ -14,9 +14,11 @@ from ..errors import ToolError
 from ..plugins import Broken
 from ..switches import Switches
 from ..switches.core import ENABLED
-from .gate import json_response
+from .gate import NEARBY, json_response
 
 CHECK_TIMEOUT = 5.0
+KEPT = 0.25
+"""Seconds for which an answer of the checks does."""
 
 
 class Health:
@@ -36,6 +38,9 @@ class Health:
         self._broken = broken
         self._switches = switches
         self.draining = False
+        self._asking = asyncio.Lock()
+        self._last: list[dict[str, Any]] = []
+        self._good_until = 0.0
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/", self.root)
@@ -57,13 +62,29 @@ class Health:
         return json_response(self._stamped("ok" if enabled else "disabled") | {"mcp_enabled": enabled})
 
     async def ready(self, request: web.Request) -> web.Response:
-        """200 while every critical check passes and the server is not draining, 503 otherwise; each check with its state."""
-        states = await check_states(self._checks)
+        """200 while every critical check passes and the server is not draining, 503 otherwise; each check with its state.
+
+        Details are for this machine: they name users, tools and errors, and anyone may ask.
+        """
+        states = await self._states()
+        nearby = request[NEARBY]
         broken = [{"name": b.name, "distribution": b.distribution, "reason": b.reason} for b in self._broken]
+        if not nearby:
+            states = [{**state, "detail": None} for state in states]
+            broken = [{"name": item["name"]} for item in broken]
         failed = self.draining or any(state["status"] == "failed" and state["critical"] for state in states)
         status = "draining" if self.draining else "unready" if failed else "ready"
         body = self._stamped(status) | {"checks": states, "broken_plugins": broken}
         return json_response(body, status=503 if failed else 200)
+
+    async def _states(self) -> list[dict[str, Any]]:
+        """Those who ask at once, or right after each other, share an answer: checks ask Postgres, and Jira itself."""
+        async with self._asking:
+            now = asyncio.get_running_loop().time()
+            if now >= self._good_until:
+                self._last = await check_states(self._checks)
+                self._good_until = now + KEPT
+            return self._last
 
     def _stamped(self, status: str) -> dict[str, Any]:
         return {"status": status, "timestamp": datetime.now(UTC).isoformat(), "version": self._version}

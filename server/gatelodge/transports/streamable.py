@@ -134,17 +134,20 @@ class StreamableHTTP:
             raise ProtocolError(INVALID_REQUEST, "JSON-RPC batches are not part of this protocol revision")
         if len(messages) > MOST_IN_BATCH:
             raise ProtocolError(INVALID_REQUEST, f"A batch may have {MOST_IN_BATCH} messages at most")
-        answers = [await self._batched(request, item, session) for item in messages]
+        answers = [await self._batched(request, item, session, number) for number, item in enumerate(messages, 1)]
         given = [answer for answer in answers if answer is not None]
         return json_response(given) if given else web.Response(status=202)
 
-    async def _batched(self, request: web.Request, message: Message, session: Session) -> dict[str, Any] | None:
+    async def _batched(
+        self, request: web.Request, message: Message, session: Session, number: int
+    ) -> dict[str, Any] | None:
+        """Each message has an id of its own in the records, which begins with that of the request."""
         if message.method is None or message.id is None:
             session.running.hear(message)
             return None
         line = Line(headers=call_headers(request), principal=request[PRINCIPAL])
         try:
-            answer = await session.conversation.answer(message, request[REQUEST_ID], line)
+            answer = await session.conversation.answer(message, f"{request[REQUEST_ID]}-{number}", line)
         except ProtocolError as error:
             return error_response(error, message.id)
         return response(message.id, answer)
