@@ -115,6 +115,7 @@ class Event:
     """Something for the audit that is no call: a refusal at the door, a key made, a setting changed.
 
     `action` says what (`authentication`), `outcome` is `ok` or an error's code, `tenant` is None where nobody knows it.
+    `cause` is what was raised where the server itself failed: for reports of errors, never written down.
     """
 
     action: str
@@ -127,6 +128,7 @@ class Event:
     address: str | None = None
     door: str | None = None
     detail: Mapping[str, JSON] = field(default_factory=dict)
+    cause: BaseException | None = field(default=None, repr=False)
 
 
 Recorder = Callable[[Event], None]

@@ -83,11 +83,11 @@ async def answered(step: Next, call: Call) -> Result:
         return Result(error=error)
     except TimeoutError:
         return Result(error=ToolError(ErrorCode.TIMEOUT, f"{call.name} did not finish before its deadline"))
-    except Exception:  # the last line of defence: the caller gets a code and an id, the log gets the cause
+    except Exception as cause:  # the last line of defence: the caller gets a code and an id, the log gets the cause
         logger.exception("call failed", extra={"request_id": call.request_id, "target": call.name})
-        return Result(
-            error=ToolError(ErrorCode.INTERNAL, "The server failed; its log has the cause under this request id.")
-        )
+        failure = ToolError(ErrorCode.INTERNAL, "The server failed; its log has the cause under this request id.")
+        failure.__cause__ = cause
+        return Result(error=failure)
 
 
 async def _target(call: Call) -> Result:

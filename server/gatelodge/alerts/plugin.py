@@ -12,7 +12,7 @@ from time import perf_counter
 
 from prometheus_client.registry import Collector
 
-from ..contract import Call, HealthCheck, Middleware, Next, Phase, Result
+from ..contract import Call, Event, HealthCheck, Middleware, Next, Phase, Recorder, Result
 from ..dispatch import answered
 from ..errors import FAULTS, ErrorCode, ToolError
 from ..hookspecs import hookimpl
@@ -61,6 +61,10 @@ class AlertsPlugin:
         return (Middleware("alerts", Phase.METRICS, self.handle),)
 
     @hookimpl
+    def gatelodge_recorders(self) -> Sequence[Recorder]:
+        return (self.record,)
+
+    @hookimpl
     def gatelodge_health(self) -> Sequence[HealthCheck]:
         return (HealthCheck("alerts", self.check, critical=False),)
 
@@ -96,6 +100,11 @@ class AlertsPlugin:
             fault = result.error is not None and result.error.code in FAULTS and not result.replayed
             self._window.add(ended, fault=fault, slow=1000 * (ended - started) >= self._slow)
         return result
+
+    def record(self, event: Event) -> None:
+        """A request that failed at the door, through no fault of its caller."""
+        if event.outcome in FAULTS:
+            self._window.add(perf_counter(), fault=True, slow=False)
 
     async def check(self) -> str:
         """Raises for an alert that fires, and where none could be decided on."""

@@ -95,6 +95,22 @@ class GatePolicy:
             door=door,
             detail={"message": error.message, **detail},
         )
+        self._record(event)
+
+    def record_failure(self, cause: Exception, request_id: str, *, address: str | None, route: str) -> None:
+        """Tell them of a request that ended in what nobody foresaw; `route` is as it was registered."""
+        event = Event(
+            action="request",
+            outcome=ErrorCode.INTERNAL.value,
+            request_id=request_id,
+            address=address,
+            door="http",
+            detail={"route": route},
+            cause=cause,
+        )
+        self._record(event)
+
+    def _record(self, event: Event) -> None:
         for record in self.recorders:
             record(event)
 
@@ -130,8 +146,10 @@ def gate(policy: GatePolicy) -> Any:
             return json_response(error_response(error, null_id=True), status=error.status)
         except web.HTTPException as error:
             return error_reply(request, _from_http(error))
-        except Exception:  # nothing may leave without a code and an id; the log has the cause
+        except Exception as cause:  # nothing may leave without a code and an id; the log has the cause
             logger.exception("request failed", extra={"request_id": request[REQUEST_ID], "path": request.path})
+            address = client_address(request, policy.trusted_proxies)[0]
+            policy.record_failure(cause, request[REQUEST_ID], address=address, route=_route(request))
             return error_reply(request, ToolError(ErrorCode.INTERNAL, "The server failed; its log has the cause."))
 
     return pass_gate
@@ -219,6 +237,12 @@ def _log_refusal(request: web.Request, policy: GatePolicy, status: int) -> None:
     if principal is not None:
         extra |= {"tenant": str(principal.tenant), "user": principal.user}
     logger.info("refused", extra=extra)
+
+
+def _route(request: web.Request) -> str:
+    """Method and path as registered, `{names}` and all: what callers put in their place is theirs."""
+    resource = request.match_info.route.resource
+    return f"{request.method} {resource.canonical if resource else 'nowhere'}"
 
 
 def _credentials(request: web.Request, policy: GatePolicy) -> Credentials:
