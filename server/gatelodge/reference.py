@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .application import ServerSettings, plugin_ports
@@ -46,21 +46,28 @@ Where a variable gives the default, what is set here wins. A plugin may bring mo
 def settings_page() -> str:
     """Markdown, of the core and every plugin installed here, whatever this process's own environment says."""
     environment = Environment({})
+    switches = read_all(environment)
+    variables = sorted(environment.known.items())
+    prefixes = ", ".join(f"`{prefix}`" for prefix in environment.prefixes)
+    return _VARIABLES.format(prefixes=prefixes) + _table(map(_variable, variables)) + _LIVE + _table(_live(switches))
+
+
+def read_all(environment: Environment) -> list[Switch]:
+    """Let the core and every plugin installed here read their settings, and answer their switches. Raises `StartupError`."""
     for settings in CORE:
         environment.read(settings)
-    switches = core_switches(environment)
+    core = core_switches(environment)
     plugins = Plugins()
     plugins.load()
     plugin_ports(plugins, environment)
-    catalogue = plugins.configure(environment)
-    variables = sorted(environment.known.items())
-    prefixes = ", ".join(f"`{prefix}`" for prefix in environment.prefixes)
-    return (
-        _VARIABLES.format(prefixes=prefixes)
-        + _table(map(_variable, variables))
-        + _LIVE
-        + _table(_live([*switches, *catalogue.switches]))
-    )
+    return [*core, *plugins.configure(environment).switches]
+
+
+def known_settings() -> Mapping[str, dataclasses.Field[Any]]:
+    """Every variable that anything installed here reads, by its name."""
+    environment = Environment({})
+    read_all(environment)
+    return environment.known
 
 
 def _table(rows: Iterable[tuple[str, str, str]]) -> str:

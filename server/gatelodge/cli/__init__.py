@@ -24,6 +24,7 @@ from .report import report
 from .serve import serve
 from .settings import settings
 from .stdio import stdio
+from .support_bundle import support_bundle
 from .tools import tools
 from .webhooks import webhooks
 
@@ -66,6 +67,7 @@ for command in (
     backup,
     restore,
     webhooks,
+    support_bundle,
 ):
     cli.add_command(command)
 
