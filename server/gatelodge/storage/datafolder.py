@@ -150,7 +150,9 @@ class DataFolder:
         while not _locked(lock):
             owner = int(os.pread(lock, 20, 0) or b"0")
             if (owner and _alive(owner)) or asyncio.get_running_loop().time() > deadline:
-                raise StorageError(f"data folder {self.root} is in use by process {owner}")
+                raise StorageError(
+                    f"data folder {self.root} is in use by process {owner}; stop it, or set GATELODGE_DATA_DIR"
+                )
             await asyncio.sleep(POLL)
         os.ftruncate(lock, 0)
         os.pwrite(lock, str(os.getpid()).encode(), 0)
