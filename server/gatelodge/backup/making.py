@@ -20,6 +20,15 @@ STAMP = "%Y%m%d_%H%M%S"
 PREFIX, DUMP, MANIFEST = "gatelodge_", ".dump", ".json"
 BOUND = "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND row_security_active(oid) ORDER BY relname"
 SETTINGS = "SELECT name, value::text AS value FROM settings ORDER BY name"
+ROLES = """
+SELECT DISTINCT rolname FROM (
+    SELECT relowner AS owner, relacl AS acl, relnamespace AS space FROM pg_class
+    UNION ALL SELECT proowner, proacl, pronamespace FROM pg_proc
+    UNION ALL SELECT nspowner, nspacl, oid FROM pg_namespace
+) AS held LEFT JOIN LATERAL aclexplode(acl) AS given ON true
+JOIN pg_roles AS r ON r.oid IN (owner, given.grantee, given.grantor)
+WHERE space = 'public'::regnamespace ORDER BY rolname"""
+"""Whoever the dump names. They belong to the cluster, so no dump of a database holds them."""
 KEYS = """
 SELECT id, tenant_id::text AS tenant, user_id AS "user", scopes, tools, resources, prompts, created_at, expires_at,
        revoked_at, last_used_at, rotated_from FROM api_keys ORDER BY created_at, id"""
@@ -110,6 +119,7 @@ async def _facts(dsn: str) -> dict[str, Any]:
         return {
             "server_version": int(await connection.fetchval("SHOW server_version_num")),
             "left_out": [row[0] for row in await connection.fetch(BOUND)],
+            "roles": [row[0] for row in await connection.fetch(ROLES)],
             "settings": settings,
             "keys": [dict(row) for row in await connection.fetch(KEYS)],
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..storage.postgres import Connection
 
 ROLES = ("gatelodge_reader", "gatelodge_recorder")
-"""What the dump grants rights to. They belong to the cluster, so no dump of a database holds them."""
+"""What a server becomes; the others that a dump grants rights to are named in its manifest."""
 TABLES = """
 SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
   AND NOT relispartition ORDER BY relname"""
@@ -35,13 +35,14 @@ async def restore(dsn: str, backup: Backup, *, replace: bool = False) -> None:
     Raises `BackupError`.
     """
     check_whole(backup)
+    facts = read_manifest(backup)
     connection = await connect(dsn)
     try:
         await connection.execute(SESSION)
         major = int(await connection.fetchval("SHOW server_version_num")) // 10_000
-        program = find_program("pg_restore", max(major, read_manifest(backup)["server_version"] // 10_000))
+        program = find_program("pg_restore", max(major, facts["server_version"] // 10_000))
         await _empty(connection, replace)
-        await _ensure_roles(connection)
+        await _ensure_roles(connection, facts.get("roles", ()))
     except (asyncpg.LockNotAvailableError, asyncpg.InsufficientPrivilegeError) as error:
         raise BackupError(f"the database cannot be emptied: {error}; stop the servers that use it") from None
     finally:
@@ -91,10 +92,18 @@ async def _empty(connection: Connection, replace: bool) -> None:
         await connection.execute(NEW_SCHEMA)
 
 
-async def _ensure_roles(connection: Connection) -> None:
+async def _ensure_roles(connection: Connection, named: Iterable[str]) -> None:
+    """Roles that are missing are made, and nobody can log in as them: whom they were for is not in a dump."""
+    for role in named:
+        if not await connection.fetchval("SELECT to_regrole(quote_ident($1)) IS NOT NULL", role):
+            await connection.execute(
+                await connection.fetchval("SELECT format('CREATE ROLE %I NOLOGIN', $1::text)", role)
+            )
     for role in ROLES:
         if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role):
-            await connection.execute(f"CREATE ROLE {role} NOLOGIN; GRANT {role} TO CURRENT_USER")
+            await connection.execute(f"CREATE ROLE {role} NOLOGIN")
+        if not await connection.fetchval("SELECT pg_has_role($1, 'MEMBER')", role):
+            await connection.execute(f"GRANT {role} TO CURRENT_USER")
         await connection.execute(f"GRANT USAGE ON SCHEMA public TO {role}")  # a schema made anew lets nobody in
 
 
