@@ -48,8 +48,9 @@ BEGIN
     REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM gatelodge_server;
     GRANT SELECT ON ALL TABLES IN SCHEMA public TO gatelodge_server;
     FOREACH name IN ARRAY ARRAY[
-        'api_keys', 'call_metrics_daily', 'idempotency_keys', 'jira_instances', 'maintenance_runs', 'settings', 'tenants',
-        'tool_pins', 'work_items', 'work_item_metrics_daily', 'work_item_transitions'
+        'alerts', 'api_keys', 'call_metrics_daily', 'call_windows', 'idempotency_keys', 'jira_instances', 'maintenance_runs',
+        'settings', 'tenants', 'tool_pins', 'webhook_messages', 'work_items', 'work_item_metrics_daily',
+        'work_item_transitions'
     ] LOOP
         IF to_regclass(name) IS NOT NULL THEN
             EXECUTE format('GRANT INSERT, UPDATE, DELETE ON %I TO gatelodge_server', name);

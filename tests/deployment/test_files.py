@@ -23,7 +23,7 @@ SCRIPTS = sorted([*(ROOT / "scripts").glob("*.sh"), *ETC.rglob("*.sh"), ROOT / "
 SECRETS = ("postgres_password", "owner_password", "server_password", "grafana_password", "tls.crt", "tls.key")
 CLOSING = 2 * CANCEL_TIMEOUT + FLUSH
 """Seconds that a server may need beyond its drain."""
-COMMAND = re.compile(r"(?<![\w/@.-])gatelodge ([a-z][a-z-]*(?: [a-z][a-z-]+){0,2})")
+COMMAND = re.compile(r"(?<![\w/@.=-])gatelodge ([a-z][a-z-]*(?: [a-z][a-z-]+){0,2})")
 
 
 def _read(name: str) -> Any:

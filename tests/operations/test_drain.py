@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 
 import aiohttp
@@ -13,12 +14,21 @@ import pytest
 from marshmallow import Schema, fields
 
 from gatelodge import READ, Call, Tool, hookimpl
+from gatelodge.cli.serve import FLUSH
+from gatelodge.listening import CANCEL_TIMEOUT
 from gatelodge.testing import OpenGatelodge
 
+from .listener import Listener, listener
 from .processes import serving
 
 STREAMS = 200
 CALLERS = 12
+TALKERS = 50
+"""Streams, of all, on which calls are made all the time."""
+DRAIN = {"GATELODGE_DRAIN_DELAY": "0.5", "GATELODGE_DRAIN_TIMEOUT": "20"}
+WITHIN = 0.5 + 20 + 2 * CANCEL_TIMEOUT + FLUSH
+"""Seconds that such a server may take to end, whatever is going on."""
+LIMITS = {"MCP_RATE_LIMIT_ENABLED": "false", "RATE_LIMIT_DEFAULT": "1000000", "GATELODGE_MAX_CALLS": "0"}
 REFUSED = (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 
 
@@ -84,15 +94,14 @@ async def _call_until_refused(url: str, caller: int) -> tuple[set[str], set[str]
 @pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 1024, reason="needs 1024 open files")
 async def test_sigterm_under_load_loses_no_call_and_no_audit_row(database: str) -> None:
     """With 200 open streams and writes coming in, every write that began is answered and has both rows."""
-    limits = {"MCP_RATE_LIMIT_ENABLED": "false", "RATE_LIMIT_DEFAULT": "1000000"}
     async with (
-        serving(DATABASE_URL=database, **limits) as served,
+        serving(DATABASE_URL=database, **LIMITS, **DRAIN) as served,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
     ):
         streams = await _open_streams(session, served.url)
         callers = [asyncio.create_task(_call_until_refused(served.url, n)) for n in range(CALLERS)]
         await asyncio.sleep(1)
-        assert await served.stop() == 0
+        assert await served.stop(bound=WITHIN) == 0
         for stream in streams:
             assert (await stream.read()).startswith(b"event: endpoint")
         results = await asyncio.gather(*callers)
@@ -103,6 +112,38 @@ async def test_sigterm_under_load_loses_no_call_and_no_audit_row(database: str) 
     assert len(answered) > CALLERS
     assert {row["idempotency_key"] for row in rows if row["kind"] == "intent"} == answered
     assert {row["idempotency_key"] for row in rows if row["kind"] == "outcome"} == answered
+
+
+async def _talk(listener: Listener) -> None:
+    """One call after the other, for as long as they are answered."""
+    call = {"name": "jira.get_issue", "arguments": {"issue_key": "OPS-1"}}
+    while await listener.ask("tools/call", call) is not None:
+        pass
+
+
+@pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 1024, reason="needs 1024 open files")
+async def test_sigterm_answers_every_call_that_a_stream_has_taken(database: str) -> None:
+    """Of 200 streams fifty talk all the time: what got its 202 is answered before the stream ends, and has its row."""
+    async with (
+        serving(DATABASE_URL=database, **LIMITS, **DRAIN) as served,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+        AsyncExitStack() as stack,
+    ):
+        quiet = [listener(session, served.url) for _ in range(STREAMS - TALKERS)]
+        silent = [await stack.enter_async_context(each) for each in quiet]
+        talking = [await stack.enter_async_context(listener(session, served.url)) for _ in range(TALKERS)]
+        talks = [asyncio.create_task(_talk(each)) for each in talking]
+        await asyncio.sleep(1)
+        assert await served.stop(bound=WITHIN) == 0
+        await asyncio.gather(*talks)
+        await asyncio.gather(*(each.ended.wait() for each in (*silent, *talking)))
+    assert all(each.taken <= each.answered.keys() for each in talking)
+    calls = sum(len(each.answered) - 1 for each in talking)
+    connection = await asyncpg.connect(database)
+    rows = await connection.fetch("SELECT outcome FROM audit_logs WHERE tool = 'jira.get_issue'")
+    await connection.close()
+    assert {row["outcome"] for row in rows} == {"ok"}
+    assert len(rows) == calls > TALKERS
 
 
 async def test_a_call_under_way_is_answered_before_its_server_ends(open_gatelodge: OpenGatelodge) -> None:
