@@ -11,7 +11,7 @@ from .blocks import PAGES, ROOT
 
 LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]+))?\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
-FILE = re.compile(r"`((?:etc|scripts|docs|examples|server|plugins|migrations|tests|benchmarks)/[\w./-]+)`")
+FILE = re.compile(r"`((?:etc|scripts|docs|examples|server|plugins|migrations|tests|benchmarks)/[\w./@-]*)`")
 SETTING = re.compile(r"\b((?:GATELODGE|MCP|JIRA|RATE_LIMIT)_[A-Z0-9_]*[A-Z0-9])\b(?!_?<)")
 KNOWN = set(re.findall(r"^\| `([A-Z0-9_]+)` \|", (ROOT / "docs/settings.md").read_text(), re.MULTILINE))
 LIVE = set(re.findall(r"^\| `([a-z0-9_]+)` \|", (ROOT / "docs/settings.md").read_text(), re.MULTILINE))
