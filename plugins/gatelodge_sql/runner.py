@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from gatelodge import Call, Cursors, ToolError
+from gatelodge import Call, Cursors, ToolError, telling
 from gatelodge.storage import StorageError
 from gatelodge.storage.postgres import observed
 
@@ -116,7 +116,7 @@ class Runner:
         offset = 0 if given is None else self._cursors.read(tenant, [template.digest, arguments], given)
         started = time.perf_counter()
         try:
-            rows, truncated = await self._page(prepared, tenant, arguments, offset, call.deadline)
+            rows, truncated = await self._page(prepared, call, arguments, offset)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise as_tool_error(error, template) from error
         elapsed = time.perf_counter() - started
@@ -133,21 +133,25 @@ class Runner:
         }
 
     async def _page(
-        self, prepared: Prepared, tenant: UUID, arguments: Mapping[str, Any], offset: int, deadline: float
+        self, prepared: Prepared, call: Call, arguments: Mapping[str, Any], offset: int
     ) -> tuple[list[dict[str, Any]], bool]:
         template = prepared.template
-        timeout = deadline - asyncio.get_running_loop().time()
+        timeout = call.deadline - asyncio.get_running_loop().time()
         size = min(arguments.get(PAGE, self._limits.rows), self._limits.rows)
         values = [arguments.get(parameter.name) for parameter in template.parameters]
-        async with prepared.source.reading(tenant, timeout) as connection:
+        rows: list[dict[str, Any]] = []
+        async with (
+            telling(call, lambda: f"{template.name} is still running, {len(rows)} rows so far"),
+            prepared.source.reading(call.principal.tenant, timeout) as connection,
+        ):
             with observed(prepared.source.observers, template.sql):
-                return await self._stream(connection, prepared, [*values, size + 1, offset], size)
+                truncated = await self._stream(connection, prepared, [*values, size + 1, offset], size, rows)
+        return rows, truncated
 
     async def _stream(
-        self, connection: Connection, prepared: Prepared, values: list[Any], size: int
-    ) -> tuple[list[dict[str, Any]], bool]:
-        """Rows up to the page's size or the byte cap, and whether there are more."""
-        rows: list[dict[str, Any]] = []
+        self, connection: Connection, prepared: Prepared, values: list[Any], size: int, rows: list[dict[str, Any]]
+    ) -> bool:
+        """Take rows up to the page's size or the byte cap; whether there are more."""
         left = self._limits.bytes
         cursor = await connection.cursor(prepared.template.sql, *values)
         while records := await cursor.fetch(BATCH):
@@ -161,9 +165,9 @@ class Runner:
                         "upstream_5xx", f"A row of {prepared.template.name} is larger than GATELODGE_SQL_MAX_BYTES"
                     )
                 if left < 0 or len(rows) == size:
-                    return rows, True
+                    return True
                 rows.append(row)
-        return rows, False
+        return False
 
 
 def _number(value: Decimal | list[Any] | None) -> Any:

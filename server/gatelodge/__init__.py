@@ -50,6 +50,7 @@ from .settings import CommaSeparated, Environment, setting
 from .signing import Cursors, SecretSettings, derive
 from .storage import Storage
 from .switches import Switch
+from .telling import telling
 
 __version__ = "0.1.0"
 
@@ -114,4 +115,5 @@ __all__ = [
     "derive",
     "hookimpl",
     "setting",
+    "telling",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
-from gatelodge import READ, Call, Cursors, ErrorCode, Tool, ToolError
+from gatelodge import READ, Call, Cursors, ErrorCode, Tool, ToolError, telling
 
 from ..api import JiraAPI
 from ..failure import invalid
@@ -75,17 +75,18 @@ def tool(instances: Finder, cursors: Cursors) -> Tool:
 async def search(instances: Finder, cursors: Cursors, call: Call) -> Mapping[str, Any]:
     given = call.arguments
     jql = given["query"]
-    api = await instances.find(call, project_in(jql))
-    names = await _names(api)
-    wanted = await _fields(api, given.get("fields"))
-    query = [api.instance.id, jql, wanted]
-    cursor = given.get("cursor")
-    start = None if cursor is None else cursors.read(call.principal.tenant, query, cursor)
-    try:
-        page = await api.search(jql, wanted, given["limit"], start)
-        total = await api.count(jql) if given["count"] else None
-    except ToolError as error:
-        raise _about_query(error) from None
+    async with telling(call, lambda: "Jira has yet to answer"):
+        api = await instances.find(call, project_in(jql))
+        names = await _names(api)
+        wanted = await _fields(api, given.get("fields"))
+        query = [api.instance.id, jql, wanted]
+        cursor = given.get("cursor")
+        start = None if cursor is None else cursors.read(call.principal.tenant, query, cursor)
+        try:
+            page = await api.search(jql, wanted, given["limit"], start)
+            total = await api.count(jql) if given["count"] else None
+        except ToolError as error:
+            raise _about_query(error) from None
     found: dict[str, Any] = {
         "instance": api.instance.id,
         "issues": [shape_issue(api, issue, names) for issue in page.issues],
