@@ -31,6 +31,8 @@ class JiraAPI(ABC):
     """One instance. `version` is the REST version in the paths; everything raises `ToolError`."""
 
     version: str
+    person: str
+    """The parameter that finds a user."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -133,6 +135,15 @@ class JiraAPI(ABC):
         """The category (`new`, `indeterminate`, `done`) of each status, by its name."""
         return {item["name"]: item["statusCategory"]["key"] for item in await self.get("status")}
 
+    async def statuses(self) -> list[str]:
+        """The names of the statuses of all projects."""
+        return list(await self._metadata.get("statuses", self.status_categories))
+
+    async def people(self, typed: str, limit: int) -> list[str]:
+        """The display names of users whose name or address begins so."""
+        params = {self.person: typed, "maxResults": str(limit)}
+        return [item["displayName"] for item in await self.get("user", "search", **params)]
+
     async def check(self) -> str:
         """Who we are there, for the operator."""
         me = await self.get("myself")
@@ -143,6 +154,7 @@ class Cloud(JiraAPI):
     """REST v3: documents are ADF, users have account ids, a search has no total."""
 
     version = "3"
+    person = "query"
 
     async def search(self, jql: str, fields: Sequence[str], limit: int, start: str | int | None) -> Page:
         body = {"jql": jql, "fields": list(fields), "maxResults": limit}
@@ -194,6 +206,7 @@ class DataCenter(JiraAPI):
     """REST v2: text is wiki markup, users have names, a search pages by offset and counts."""
 
     version = "2"
+    person = "username"
 
     async def search(self, jql: str, fields: Sequence[str], limit: int, start: str | int | None) -> Page:
         body = {"jql": jql, "fields": list(fields), "maxResults": limit, "startAt": int(start or 0)}

@@ -9,13 +9,13 @@ from gatelodge import Argument, Call, Message, Prompt, Result, Text
 
 from .failure import invalid
 from .instances import Finder
-from .resources import complete_project
+from .resources import complete_assignee, complete_project, complete_status
 from .tools.shapes import PROJECT_KEY
 
 TRIAGE = """Triage the backlog of the Jira project {project}.
 
-1. Read the open issues that nobody has taken:
-   jira.search with the query: project = {project} AND statusCategory = "To Do" AND assignee IS EMPTY ORDER BY created
+1. Read the issues, oldest first:
+   jira.search with the query: project = {project} AND {status} AND {assignee} ORDER BY created
 2. For each, judge how urgent it is and how clear. Look for duplicates with sql.search_issues_by_text.
 3. Propose, as a table: key, summary, priority now and proposed, a duplicate of, what is missing from the description.
 4. Change nothing until I agree. Then use jira.update_issue, jira.link_issues and jira.add_comment, each with an
@@ -36,14 +36,24 @@ def prompts(finder: Finder) -> Sequence[Prompt]:
         required=True,
         complete=partial(complete_project, finder),
     )
+    status = Argument(
+        name="status",
+        description="Only issues in this status; all that are to do unless given.",
+        complete=partial(complete_status, finder),
+    )
+    assignee = Argument(
+        name="assignee",
+        description="Only issues of this person; those that nobody has taken unless given.",
+        complete=partial(complete_assignee, finder),
+    )
     days = Argument(name="days", description="How far back, 14 unless given.", complete=complete_days)
     return (
         Prompt(
             name="triage-backlog",
             title="Triage a backlog",
-            description="Goes through the untaken issues of a project and proposes what to do with each.",
+            description="Goes through the waiting issues of a project and proposes what to do with each.",
             handler=triage,
-            arguments=(project,),
+            arguments=(project, status, assignee),
         ),
         Prompt(
             name="release-note",
@@ -56,7 +66,14 @@ def prompts(finder: Finder) -> Sequence[Prompt]:
 
 
 async def triage(call: Call) -> Result:
-    return _said(TRIAGE.format(project=_project(call)))
+    status, assignee = call.arguments.get("status"), call.arguments.get("assignee")
+    return _said(
+        TRIAGE.format(
+            project=_project(call),
+            status=f"status = {_quoted(status)}" if status else 'statusCategory = "To Do"',
+            assignee=f"assignee = {_quoted(assignee)}" if assignee else "assignee IS EMPTY",
+        )
+    )
 
 
 async def release_note(call: Call) -> Result:
@@ -75,6 +92,12 @@ def _project(call: Call) -> str:
     if not project.isascii() or not project.replace("_", "").isalnum() or not project[:1].isalpha():
         raise invalid("project", f"It is a key of the form {PROJECT_KEY}.")
     return str(project)
+
+
+def _quoted(text: str) -> str:
+    """A string of JQL on one line."""
+    bare = " ".join(text.split())
+    return '"' + bare.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _said(text: str) -> Result:

@@ -67,6 +67,27 @@ async def complete_project(finder: Finder, call: Call, typed: str | None = None)
     return [key for key in await api.projects() if key.startswith(start)][:MOST]
 
 
+async def complete_status(finder: Finder, call: Call) -> list[str]:
+    """Names of statuses, in any case."""
+    start = call.arguments.get("status", "").lower()
+    try:
+        names = await (await finder.find(replace(call, arguments={}))).statuses()
+    except ToolError:  # as for projects
+        return []
+    return [name for name in names if name.lower().startswith(start)][:MOST]
+
+
+async def complete_assignee(finder: Finder, call: Call) -> list[str]:
+    """Names of users; none before a letter is typed, for a Jira may have any number of them."""
+    typed = call.arguments.get("assignee", "").strip()
+    if not typed:
+        return []
+    try:
+        return await (await finder.find(replace(call, arguments={}))).people(typed, MOST)
+    except ToolError:  # as for projects
+        return []
+
+
 def _markdown(issue: dict[str, Any]) -> str:
     fields = issue["fields"]
     lines = [f"# {issue['key']}: {fields.get('summary', '')}", "", issue["url"], ""]

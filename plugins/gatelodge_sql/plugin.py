@@ -107,7 +107,7 @@ class SQLPlugin:
 
     @hookimpl
     def gatelodge_prompts(self) -> Sequence[Prompt]:
-        return prompts()
+        return prompts(lambda: self._sources[OWN_SOURCE])
 
     @hookimpl
     def gatelodge_routes(self) -> Sequence[Route]:

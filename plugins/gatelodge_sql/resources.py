@@ -17,6 +17,7 @@ SELECT column_name, data_type, is_nullable = 'YES' AS nullable
  ORDER BY ordinal_position
 """
 TABLES = ("work_items", "work_item_transitions", "work_item_metrics_daily")
+PROJECTS = "SELECT DISTINCT project_key FROM work_items WHERE starts_with(project_key, $1) ORDER BY 1 LIMIT 20"
 SECONDS = 5.0
 
 TREND = """Explain how the project {project} has gone over the last {days} days.
@@ -52,7 +53,7 @@ def resources(templates: Mapping[str, Template], source: Callable[[], Source]) -
     )
 
 
-def prompts() -> Sequence[Prompt]:
+def prompts(source: Callable[[], Source]) -> Sequence[Prompt]:
     return (
         Prompt(
             name="explain-trend",
@@ -60,7 +61,12 @@ def prompts() -> Sequence[Prompt]:
             description="Looks at a project's figures and says what changed, when and perhaps why.",
             handler=explain_trend,
             arguments=(
-                Argument(name="project", description="Key of the project, such as PAY.", required=True),
+                Argument(
+                    name="project",
+                    description="Key of the project, such as PAY.",
+                    required=True,
+                    complete=partial(complete_project, source),
+                ),
                 Argument(
                     name="days",
                     description="How far back, 30 unless given.",
@@ -87,6 +93,13 @@ async def read_template(templates: Mapping[str, Template], call: Call) -> Result
         raise ToolError("not_found", f"There is no template {call.arguments['name']!r}.")
     shown = f"-- {template.title} (source {template.source})\n{template.sql}\n"
     return Result(content=(TextContents(call.name, shown, "application/sql"),))
+
+
+async def complete_project(source: Callable[[], Source], call: Call) -> list[str]:
+    """Keys of the projects that the caller's tables hold."""
+    async with source().reading(call.principal.tenant, SECONDS) as connection:
+        rows = await connection.fetch(PROJECTS, call.arguments.get("project", "").upper())
+    return [row["project_key"] for row in rows]
 
 
 async def explain_trend(call: Call) -> Result:

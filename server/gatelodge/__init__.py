@@ -28,6 +28,7 @@ from .contract import (
     Credentials,
     Event,
     HealthCheck,
+    Kind,
     Middleware,
     Next,
     Observer,
@@ -41,6 +42,7 @@ from .contract import (
     RouteRequest,
     Tool,
 )
+from .dispatch import CompiledTool
 from .errors import ErrorCode, StartupError, ToolError
 from .hookspecs import hookimpl
 from .metrics import Reading
@@ -49,6 +51,7 @@ from .questions import Answer, CannotAsk, Completion, Form, ListRoots, OpenURL, 
 from .settings import CommaSeparated, Environment, setting
 from .signing import Cursors, SecretSettings, derive
 from .storage import Storage
+from .storage.opening import StorageSettings, open_storage
 from .switches import Switch
 from .telling import telling
 
@@ -70,6 +73,7 @@ __all__ = [
     "CannotAsk",
     "Channel",
     "CommaSeparated",
+    "CompiledTool",
     "Complete",
     "Completion",
     "Content",
@@ -84,6 +88,7 @@ __all__ = [
     "Hints",
     "Icon",
     "Image",
+    "Kind",
     "ListRoots",
     "Message",
     "Middleware",
@@ -107,6 +112,7 @@ __all__ = [
     "SecretSettings",
     "StartupError",
     "Storage",
+    "StorageSettings",
     "Switch",
     "Text",
     "TextContents",
@@ -114,6 +120,7 @@ __all__ = [
     "ToolError",
     "derive",
     "hookimpl",
+    "open_storage",
     "setting",
     "telling",
 ]

@@ -45,6 +45,29 @@ async def test_prompts_name_the_project(world: World) -> None:
             assert "PAY" in message.content.text
 
 
+async def test_a_backlog_is_narrowed(world: World) -> None:
+    """To a status and a person, in JQL that Jira takes whatever their names hold."""
+    async with Client(f"{world.gate.url}/mcp") as client:
+        given = {"project": "PAY", "status": "In Progress", "assignee": 'Ada "A\\" Novak'}
+        (message,) = (await client.get_prompt("triage-backlog", given)).messages
+    query = 'project = PAY AND status = "In Progress" AND assignee = "Ada \\"A\\\\\\" Novak" ORDER BY created'
+    assert f"{query}\n" in message.content.text
+
+
+async def test_names_are_completed(world: World) -> None:
+    """Statuses and people of Jira, and the projects that the tables hold; nobody is named before a letter is typed."""
+    async with Client(f"{world.gate.url}/mcp") as client:
+
+        async def complete(prompt: str, argument: str, value: str) -> list[str]:
+            reference = PromptReference(type="ref/prompt", name=prompt)
+            return (await client.complete(reference, {"name": argument, "value": value})).completion.values
+
+        assert "In Progress" in await complete("triage-backlog", "status", "in p")
+        assert await complete("triage-backlog", "assignee", "ada") == ["Ada Novak"]
+        assert await complete("triage-backlog", "assignee", "") == []
+        assert await complete("explain-trend", "project", "w") == ["WEB"]
+
+
 async def test_keys_are_completed(world: World) -> None:
     """Projects for a prompt, projects and then issues for a resource, templates by name."""
     async with Client(f"{world.gate.url}/mcp") as client:

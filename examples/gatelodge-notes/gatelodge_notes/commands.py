@@ -9,8 +9,7 @@ from uuid import UUID
 
 import click
 
-from gatelodge import LOCAL_TENANT, Environment, Notices
-from gatelodge.storage.opening import StorageSettings, open_storage
+from gatelodge import LOCAL_TENANT, Environment, Notices, StorageSettings, open_storage
 
 from .notebook import Notebook
 from .settings import NotesSettings

@@ -9,7 +9,9 @@ from marshmallow import fields
 
 from gatelodge import (
     Call,
+    CompiledTool,
     ErrorCode,
+    Kind,
     Middleware,
     Next,
     Notices,
@@ -21,8 +23,6 @@ from gatelodge import (
     ToolError,
     hookimpl,
 )
-from gatelodge.contract import Kind
-from gatelodge.dispatch import CompiledTool
 
 FROZEN = "notes_frozen"
 
