@@ -139,19 +139,21 @@ async def open_server(
     extra_plugins: Iterable[tuple[str, Any]] = (),
     join: bool = False,
     siblings: Path | None = None,
+    hosted: bool = False,
 ) -> AsyncIterator[Server]:
     """Everything but the sockets: plugins configured, storage and plugin lifespans open, applications built.
 
     `variables` is the environment; `extra_plugins` are pairs of name and plugin, besides those of the entry points.
     `join` uses the embedded Postgres of a server that runs already, as a command beside it does. `siblings` is the folder
-    in which the processes meet that serve on the same ports. Raises `StartupError` with one line that says what to change.
+    in which the processes meet that serve on the same ports; `hosted` says that another program accepts the connections, and
+    speaks TLS if anyone does. Raises `StartupError` with one line that says what to change.
     """
     environment = Environment(variables)
     settings = environment.read(ServerSettings)
     processes = environment.read(ProcessSettings)
     environment.read(LogSettings)  # whoever owns the process set its log up by then; the name must be known
     replies = environment.read(HeaderSettings)
-    replies.refuse_unreachable(certificate=processes.certificate is not None, proxies=bool(settings.proxies))
+    replies.refuse_unreachable(certificate=hosted or processes.certificate is not None, proxies=bool(settings.proxies))
     storage_settings = environment.read(StorageSettings)
     secret = environment.read(SecretSettings).current
     core = core_switches(environment)
@@ -313,8 +315,8 @@ def _refuse_unsafe_bind(settings: ServerSettings, catalogue: Catalogue) -> None:
     if not is_loopback(settings.host) and not any(strong):
         raise StartupError(
             "unsafe_bind",
-            f"GATELODGE_HOST={settings.host} is public, but no real authentication is set up: set GATELODGE_JWT_ISSUER"
-            " or MCP_API_KEY, or create a key with: gatelodge keys create",
+            f"{settings.host} is a public address to listen on, but no real authentication is set up: set"
+            " GATELODGE_JWT_ISSUER or MCP_API_KEY, or create a key with: gatelodge keys create",
         )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from socket import socket
+from typing import Any
 
 from aiohttp import web
 
@@ -15,6 +16,10 @@ from .errors import StartupError
 
 CANCEL_TIMEOUT = 2.0
 """Seconds, twice, that requests get which outlasted the drain: to finish, and to clean up once they are cancelled."""
+
+
+RUNNER: dict[str, Any] = {"handler_cancellation": True, "access_log": None, "shutdown_timeout": CANCEL_TIMEOUT}
+"""How an application of ours wants to be run, whoever runs it."""
 
 
 @asynccontextmanager
@@ -36,7 +41,7 @@ async def listening(server: Server, inherited: Mapping[str, socket] | None = Non
 
 
 async def _runner(server: Server, listener: Listener) -> web.AppRunner:
-    runner = web.AppRunner(listener.app, handler_cancellation=True, access_log=None, shutdown_timeout=CANCEL_TIMEOUT)
+    runner = web.AppRunner(listener.app, **RUNNER)
     await runner.setup()
     return runner
 
@@ -69,9 +74,14 @@ def port_taken(listener: str, host: str, port: int, error: OSError) -> StartupEr
     return StartupError("port_taken", f"cannot listen on {host}:{port}: {error.strerror}")
 
 
-async def _close(server: Server, runners: list[web.AppRunner]) -> None:
-    """Take no more connections, let the calls under way finish, and only then end the streams they answer on."""
+async def drain(server: Server, runners: Sequence[web.AppRunner]) -> None:
+    """Take no more connections, and let the calls under way finish, within the drain's bound."""
     server.draining.begin()
     await asyncio.gather(*(site.stop() for runner in runners for site in runner.sites))
     await server.draining.quiet(server.processes.drain_timeout)
+
+
+async def _close(server: Server, runners: Sequence[web.AppRunner]) -> None:
+    """The calls are answered first, and only then the streams end that they are answered on."""
+    await drain(server, runners)
     await asyncio.gather(*(runner.cleanup() for runner in runners))

@@ -18,7 +18,8 @@ BOUND = 30
 
 def variables(**settings: str) -> dict[str, str]:
     """The environment of a process, without settings that happen to be set here."""
-    return {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **DEFAULTS, **settings}
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "GATELODGE_EVENT_LOOP") if name in os.environ}
+    return {**kept, **DEFAULTS, **settings}
 
 
 @dataclass(frozen=True, slots=True)

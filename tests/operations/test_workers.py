@@ -119,6 +119,7 @@ async def test_any_worker_answers_the_metrics_of_all(database: str, valkey: str)
         os.kill(killed, signal.SIGKILL)
         states = {s.labels["state"]: s.value for s in (await _scraped(served.url))["gatelodge_workers"].samples}
         assert states["silent"] == 0
+        assert await served.stop() == 0
 
 
 async def test_workers_do_not_outlive_their_parent(database: str, valkey: str) -> None:

@@ -106,20 +106,42 @@ class Siblings:
 
 @contextmanager
 def _number(folder: Path) -> Iterator[int]:
-    """The first number that no living process has."""
+    """The first number that no living process has. The last one to leave takes the folder with it."""
     for number in range(MOST):
+        path = folder / f"{number}.lock"
+        lock = _locked(path)
+        if lock is not None:
+            try:
+                yield number
+            finally:
+                path.unlink(missing_ok=True)
+                os.close(lock)
+                with suppress(OSError):  # others are still there
+                    folder.rmdir()
+            return
+    raise StartupError("workers_too_many", f"more than {MOST} processes serve on the same ports")
+
+
+def _locked(path: Path) -> int | None:
+    """The descriptor of a file that is ours, None where it is another's."""
+    while True:
         try:
-            lock = os.open(folder / f"{number}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:  # the last one has just left
+            continue
         except OSError as error:
             raise _unusable(error) from None
         try:
-            with suppress(BlockingIOError):
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                yield number
-                return
-        finally:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(lock).st_ino == path.stat().st_ino:
+                return lock
+        except BlockingIOError:
             os.close(lock)
-    raise StartupError("workers_too_many", f"more than {MOST} processes serve on the same ports")
+            return None
+        except FileNotFoundError:
+            pass
+        os.close(lock)  # what we have locked was unlinked meanwhile
 
 
 def _tellable(families: Iterable[Metric]) -> Told:

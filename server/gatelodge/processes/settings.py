@@ -77,6 +77,6 @@ class ProcessSettings:
         if not redis and not self.unshared:
             raise StartupError(
                 "workers_need_redis",
-                f"{workers} workers without REDIS_URL would each count limits by themselves, so callers would get "
-                f"{workers} times as much; set REDIS_URL, or GATELODGE_WORKERS_WITHOUT_REDIS=true to accept that",
+                "several workers without REDIS_URL would each count limits by themselves, so callers would get that many"
+                " times as much; set REDIS_URL, or GATELODGE_WORKERS_WITHOUT_REDIS=true to accept that",
             )
