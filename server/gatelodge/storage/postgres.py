@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     Connection: TypeAlias = asyncpg.Connection[Any] | PoolConnectionProxy[Any]
 
+UNOBSERVED = nullcontext()
 CONNECT_TIMEOUT = 10.0
 NOT_A_URL = (ValueError, OverflowError)
 CONNECTION_ERRORS = (OSError, *NOT_A_URL, asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -84,12 +85,13 @@ async def create_pool(
         raise unusable(dsn, error) from None
 
 
-@contextmanager
-def observed(observers: Sequence[Observer], sql: str) -> Iterator[None]:
+def observed(observers: Sequence[Observer], sql: str) -> AbstractContextManager[None]:
     """For a cursor, whose statement asyncpg does not report."""
-    if not observers:
-        yield
-        return
+    return _observed(observers, sql) if observers else UNOBSERVED
+
+
+@contextmanager
+def _observed(observers: Sequence[Observer], sql: str) -> Iterator[None]:
     started, failure = perf_counter(), None
     try:
         yield

@@ -82,7 +82,7 @@ class Spans:
 
     def _add(self, operation: str, asked: Asked, attributes: dict[str, Any]) -> None:
         """A span of what has ended. Outside of calls nothing is traced: the server asks all day long."""
-        if not trace.get_current_span().is_recording():
+        if not _within_call():
             return
         ended = time_ns()
         span = self._tracer.start_span(
@@ -99,7 +99,7 @@ class Spans:
         span.end(ended)
 
     async def _begin_request(self, session: Any, context: SimpleNamespace, params: Any) -> None:
-        if not trace.get_current_span().is_recording():
+        if not _within_call():
             return
         template = context.trace_request_ctx() if callable(context.trace_request_ctx) else None
         attributes = {"http.request.method": params.method, "server.address": params.url.host or ""}
@@ -127,6 +127,11 @@ class Spans:
         if span is not None:
             _fail(span, type(params.exception).__name__)
             span.end()
+
+
+def _within_call() -> bool:
+    """Whether there is a span that is kept; it may have ended, for asyncpg reports a statement a moment late."""
+    return trace.get_current_span().get_span_context().trace_flags.sampled
 
 
 def _parent(call: Call) -> Context:
