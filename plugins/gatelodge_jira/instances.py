@@ -80,6 +80,12 @@ class Instances:
             raise invalid("instance_id", f"There are several instances; give one of {_listed(available)}.")
         return await self._having(project, available)
 
+    async def meant(self, call: Call) -> list[str]:
+        """The ids of the instances a call may reach: the one it names, or all of them. None where it names none there is."""
+        available = await self.of(call.principal.tenant)
+        wanted = call.arguments.get("instance_id")
+        return [id for id in available if wanted is None or id == wanted]
+
     async def api(self, instance: Instance) -> JiraAPI:
         """The API of an instance, opened once."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import click
@@ -61,7 +62,7 @@ class JiraPlugin:
     @hookimpl
     def gatelodge_tools(self) -> Sequence[Tool]:
         cursors = Cursors(self._secret.current, "jira")
-        return (
+        tools = (
             search.tool(self, cursors),
             get_issue.tool(self),
             create_issue.tool(self),
@@ -71,10 +72,11 @@ class JiraPlugin:
             link_issues.tool(self),
             list_transitions.tool(self),
         )
+        return tuple(replace(tool, instances=self._meant) for tool in tools)
 
     @hookimpl
     def gatelodge_resources(self) -> Sequence[Resource]:
-        return resources(self)
+        return tuple(replace(item, instances=self._meant) for item in resources(self))
 
     @hookimpl
     def gatelodge_prompts(self) -> Sequence[Prompt]:
@@ -106,6 +108,9 @@ class JiraPlugin:
     async def find(self, call: Call, project: str | None = None) -> JiraAPI:
         """See `Instances.find`."""
         return await self._open.find(call, project)
+
+    async def _meant(self, call: Call) -> Sequence[str]:
+        return await self._open.meant(call)
 
     async def _check(self) -> str:
         shared = self._open.shared

@@ -285,6 +285,7 @@ class Result:
 
 Handler = Callable[[Call], Awaitable[Result | Mapping[str, JSON]]]
 Next = Callable[[Call], Awaitable[Result]]
+Instances = Callable[[Call], Awaitable[Sequence[str]]]
 
 
 # --- what a plugin registers --------------------------------------------------------------------------------------------
@@ -314,6 +315,8 @@ class Tool:
     `<plugin>:write`, by the annotations. Without annotations a tool counts as a destructive write: what only reads says
     so, and its results may then be cached (`meta={"gatelodge/cache": False}` forbids it).
 
+    `instances` names the upstreams a call may reach, for limits that count by instance: the one it says, or all it may mean.
+
     `reconcile` of a write looks for the effect of an earlier call with these arguments whose outcome nobody knows. It
     changes nothing, and answers that call's result, or None when it cannot tell.
     """
@@ -328,6 +331,7 @@ class Tool:
     scopes: frozenset[str] | None = None
     icons: tuple[Icon, ...] = ()
     meta: Mapping[str, JSON] = field(default_factory=dict)
+    instances: Instances | None = None
     reconcile: Callable[[Call], Awaitable[Result | None]] | None = None
 
 
@@ -340,7 +344,7 @@ arguments that are already known."""
 class Resource:
     """Something to read by URI. A `uri` with `{braces}` is an RFC 6570 level 1 template; its variables are the arguments.
 
-    `complete` has, by variable, what suggests values for it; `size` is in bytes.
+    `complete` has, by variable, what suggests values for it; `size` is in bytes; `instances` are as of a `Tool`.
     """
 
     uri: str
@@ -351,6 +355,7 @@ class Resource:
     mime_type: str = "text/plain"
     scopes: frozenset[str] | None = None
     complete: Mapping[str, Complete] = field(default_factory=dict)
+    instances: Instances | None = None
     icons: tuple[Icon, ...] = ()
     hints: Hints | None = None
     size: int | None = None

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from .contract import Call, Middleware, Next, Result, Tool
+from .contract import Call, Instances, Middleware, Next, Result, Tool
 from .errors import ErrorCode, ToolError
 from .mirrored import Mirrored, mirrored_parameters
 from .names import TOOL_NAME
@@ -37,6 +37,10 @@ class CompiledTool:
     load: Callable[[Mapping[str, Any]], dict[str, Any]]
     check: Callable[[Any], None]
     mirrored: tuple[Mirrored, ...] = ()
+
+    @property
+    def instances(self) -> Instances | None:
+        return self.tool.instances
 
 
 def compile_tool(owner: str, tool: Tool) -> CompiledTool:

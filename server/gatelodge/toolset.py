@@ -10,7 +10,20 @@ from typing import Any, TypeVar
 from urllib.parse import unquote
 from uuid import uuid4
 
-from .contract import Call, Channel, Complete, Event, Kind, Principal, Prompt, Resource, Result, Route, SilentChannel
+from .contract import (
+    Call,
+    Channel,
+    Complete,
+    Event,
+    Instances,
+    Kind,
+    Principal,
+    Prompt,
+    Resource,
+    Result,
+    Route,
+    SilentChannel,
+)
 from .dispatch import CompiledTool, Dispatch, compile_tool, new_deadline
 from .errors import ErrorCode, ToolError
 from .names import alias, shown
@@ -53,6 +66,10 @@ class Owned:
     def handler(self) -> Any:
         return self.item.handler
 
+    @property
+    def instances(self) -> Instances | None:
+        return self.item.instances if isinstance(self.item, Resource) else None
+
     def load(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Raises `validation_error` for an argument that a prompt lacks or does not know."""
         if isinstance(self.item, Prompt):
@@ -69,6 +86,7 @@ class Completer:
     argument: str
     known: Mapping[str, Complete | None]
     scopes: frozenset[str]
+    instances: Instances | None
 
     async def handler(self, call: Call) -> Result:
         complete = self.known[self.argument]
@@ -196,14 +214,16 @@ class Toolset:
         """Suggestions for an argument of a prompt; `known` holds what is typed of it, and the other arguments."""
         owned = self._recorded("completion", name, origin, lambda: self.prompt(name))
         found = {item.name: item.complete for item in owned.item.arguments}
-        return await self._complete(Completer(owned.owner, name, argument, found, owned.scopes), known, origin)
+        return await self._complete(Completer(owned.owner, name, argument, found, owned.scopes, None), known, origin)
 
     async def complete_resource(self, template: str, argument: str, known: Mapping[str, str], origin: Origin) -> Result:
         """The same for a variable of a resource template. Raises `not_found`."""
         owned = self._recorded("completion", template, origin, lambda: self.template(template))
         names = owned.pattern.groupindex if owned.pattern else ()
         found = {name: owned.item.complete.get(name) for name in names}
-        return await self._complete(Completer(owned.owner, template, argument, found, owned.scopes), known, origin)
+        return await self._complete(
+            Completer(owned.owner, template, argument, found, owned.scopes, owned.instances), known, origin
+        )
 
     def template(self, uri: str) -> Owned:
         """A resource by what it is registered as. Raises `not_found`."""

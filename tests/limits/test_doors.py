@@ -17,6 +17,7 @@ from gatelodge.storage.postgres import create_pool
 from gatelodge.switches import Switches
 from gatelodge.switches.store import store
 from gatelodge.testing import Gatelodge, OpenGatelodge
+from gatelodge_jira.sandbox import INSTANCE
 
 from ..policed import answer
 
@@ -103,6 +104,29 @@ async def test_reading_a_resource_counts_too(open_gatelodge: OpenGatelodge) -> N
     async with gate.session.post(f"{gate.url}/mcp", json=body, headers={**ACCEPT, **headers}) as reply:
         assert (await reply.json())["error"]["data"]["code"] == "rate_limited"
         assert int(reply.headers["Retry-After"]) > 80_000
+
+
+async def test_no_way_to_a_jira_has_a_limit_of_its_own(open_gatelodge: OpenGatelodge) -> None:
+    """Named or not, by a tool or as a resource: all of it counts for the one instance that it reaches."""
+    gate = await open_gatelodge(RATE_LIMIT_DEFAULT="3", RATE_LIMIT_WINDOW="86400", GATELODGE_RATE_LIMIT_USER="off")
+    await gate.call("jira.search", query="project = PAY")
+    await gate.call("jira.search", query="project = PAY", instance_id=INSTANCE)
+    read = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "resources/read",
+        "params": {"uri": "jira://issue/PAY-1", "_meta": META},
+    }
+    named = {"MCP-Protocol-Version": STATELESS, "Mcp-Method": "resources/read", "Mcp-Name": "jira://issue/PAY-1"}
+    for answered in (True, False):
+        async with gate.session.post(f"{gate.url}/mcp", json=read, headers={**ACCEPT, **named}) as reply:
+            assert ("result" in await reply.json()) == answered
+            assert reply.headers["RateLimit-Policy"] == '"instance-day";q=3;w=86400'
+    for arguments in ({}, {"instance_id": INSTANCE}):
+        with pytest.raises(ToolError, match="The limit of 3 calls"):
+            await gate.call("jira.search", query="project = PAY", **arguments)
+    with pytest.raises(ToolError, match="There is no instance 'other'"):
+        await gate.call("jira.search", query="project = PAY", instance_id="other")
 
 
 async def test_health_tells_of_limits_and_cache(open_gatelodge: OpenGatelodge, valkey: str) -> None:

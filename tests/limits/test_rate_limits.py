@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 
-from gatelodge import OVERWRITE, Principal, StartupError
+from gatelodge import OVERWRITE, Call, Principal, StartupError
 from gatelodge.limiter.subjects import network_of
 from gatelodge.middleware.rate_limits import RateLimitsPlugin
 from gatelodge.storage.redis import connect
@@ -46,6 +48,23 @@ async def test_a_jira_instance_has_its_own_limit() -> None:
         assert await outcomes(post, 1, tool, instance_id="default") == ["rate_limited"]
         assert await outcomes(post, 1, tool, STRANGER, instance_id="one") == ["ok"]
         assert await outcomes(post, 9, a_tool("demo.plain", arguments=Plain)) == ["ok"] * 9
+
+
+async def test_what_does_not_say_where_it_goes_counts_everywhere() -> None:
+    """A call that may reach several instances takes from each; the reply shows the one with the least left."""
+
+    async def meant(call: Call) -> Sequence[str]:
+        named = call.arguments.get("instance_id")
+        return ["one", "two"] if named is None else [str(named)]
+
+    variables = OFF | {"RATE_LIMIT_DEFAULT": "3", "RATE_LIMIT_WINDOW": "86400"}
+    async with policed(RateLimitsPlugin(), variables) as post:
+        tool = replace(a_tool(), tool=replace(a_tool().tool, instances=meant))
+        assert await outcomes(post, 1, tool, instance_id="one") == ["ok"]
+        assert (await post.call(tool)).headers["RateLimit"].startswith('"instance-day";r=1;')
+        assert await outcomes(post, 2, tool, instance_id="one") == ["ok", "rate_limited"]
+        assert await outcomes(post, 1, tool) == ["rate_limited"]
+        assert await outcomes(post, 3, tool, instance_id="two") == ["ok", "ok", "rate_limited"]
 
 
 @pytest.mark.parametrize(

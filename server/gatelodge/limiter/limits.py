@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -52,12 +52,15 @@ class Book:
         self._overrides = overrides
         self._policies = lru_cache(maxsize=4096)(limits.policies)
 
-    def buckets(self, call: Call) -> list[Bucket]:
-        """The bucket of every policy that has something to count in this call."""
+    def buckets(self, call: Call, instances: Sequence[str] | None = None) -> list[Bucket]:
+        """The buckets of every policy that has something to count in this call: one each, or one for each instance."""
         given = self._overrides(call.principal)
         tool = call.name if call.kind == "tool" else None
         found = []
         for policy in self._policies(tool, frozenset(given.items()) if given else None):
+            if policy.subject == "instance" and instances is not None:
+                found += [Bucket(key(call.principal.tenant, policy.name, each), policy) for each in instances]
+                continue
             subject = SUBJECTS[policy.subject](call)
             if subject is not None:
                 found.append(Bucket(key(call.principal.tenant, policy.name, subject), policy))

@@ -29,7 +29,10 @@ SUBJECTS: Mapping[str, Callable[[Call], str | None]] = {
     "instance": lambda call: str(call.arguments.get("instance_id") or "default") if _takes_instance(call) else None,
     "tool": lambda call: call.name if call.kind == "tool" else None,
 }
-"""What each kind of policy counts by, always inside one tenant; None where it has nothing to count."""
+"""What each kind of policy counts by, always inside one tenant; None where it has nothing to count.
+
+A target that tells which instances a call may reach is asked instead.
+"""
 
 
 @lru_cache(maxsize=4096)

@@ -13,7 +13,7 @@ from ..contract import Call, HealthCheck, Middleware, Next, Phase, Result
 from ..dispatch import answered
 from ..errors import ErrorCode, ToolError
 from ..hookspecs import hookimpl
-from ..limiter.gcra import SECOND, Level, Verdict
+from ..limiter.gcra import SECOND, Bucket, Level, Verdict
 from ..limiter.limiter import Limiter
 from ..limiter.memory import MemoryBuckets
 from ..limiter.settings import (
@@ -78,7 +78,7 @@ class RateLimitsPlugin:
         )
 
     async def handle(self, call: Call, call_next: Next) -> Result:
-        buckets = self._book.buckets(call) if self._switches.get(ENABLED) else []
+        buckets = await self._buckets(call) if self._switches.get(ENABLED) else []
         cost = self._book.cost(call)
         if not buckets or not cost:
             return await call_next(call)
@@ -91,6 +91,11 @@ class RateLimitsPlugin:
             raise _refusal(refusing, headers)
         result = await answered(call_next, call)
         return replace(result, headers={**headers, **result.headers})
+
+    async def _buckets(self, call: Call) -> Sequence[Bucket]:
+        """A call that does not say which instance it means counts for each it may mean: unsaid is not another one."""
+        tell = call.target.instances
+        return self._book.buckets(call, None if tell is None else await tell(call))
 
     async def check(self) -> str:
         """Where buckets are kept, and how many calls were decided how. Fails while Redis is gone."""
@@ -105,8 +110,12 @@ def limit_headers(verdict: Verdict) -> dict[str, str]:
 
     Source: draft-ietf-httpapi-ratelimit-headers-10, sections 3 and 4.
     """
-    levels = [level for level in verdict.levels if not level.policy.shadow]
-    now = verdict.now
+    now, tightest = verdict.now, dict[str, Level]()
+    for level in verdict.levels:
+        other = tightest.get(level.policy.name)
+        if not level.policy.shadow and (other is None or level.arrival > other.arrival):
+            tightest[level.policy.name] = level
+    levels = tightest.values()
     if not levels:
         return {}
     return {
