@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 
 from gatelodge import Tool, hookimpl
 from gatelodge.audit.journal import NOBODY
+from gatelodge.storage.postgres import create_pool
+from gatelodge.switches.store import store
 from gatelodge.testing import Gatelodge, OpenGatelodge
 
 from ..governed import CounterTools, Upstream, rows, until
@@ -94,6 +97,22 @@ async def test_a_key_with_other_arguments_is_422(server: Gatelodge) -> None:
         server, "/tools/invoke", {"name": "counter.add", "arguments": {"name": "b"}}, Idempotency_Key="k"
     )
     assert (status, body["error"]["code"]) == (422, "conflict")
+
+
+async def test_a_write_outlives_the_switch(server: Gatelodge, upstream: Upstream, database: str) -> None:
+    """Switched off while it is under way, a write goes on to its answer and its row; the next call is refused."""
+    held = {"name": "counter.add", "arguments": {"name": "a", "mode": "hold"}}
+    call = asyncio.create_task(post(server, "/tools/invoke", held, Idempotency_Key="k"))
+    await upstream.reached.wait()
+    switches = server.server.policy.switches
+    async with await create_pool(database, max_size=1) as pool:
+        await store(pool, switches, {"mcp_enabled": False}, by="test")
+    await until(lambda: not switches.get("mcp_enabled"))
+    assert (await post(server, "/tools/invoke", held, Idempotency_Key="k"))[0] == 503
+    upstream.released.set()
+    assert (await call)[0] == 200
+    written = [(row["kind"], row["outcome"]) for row in await rows(database) if row["tool"] == "counter.add"]
+    assert written == [("intent", None), ("outcome", "ok")]
 
 
 async def test_a_refusal_at_the_door_is_written_down(server: Gatelodge, database: str) -> None:

@@ -108,8 +108,13 @@ BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERR
 CREATE TRIGGER full_disk BEFORE INSERT ON audit_logs FOR EACH ROW EXECUTE FUNCTION full_disk()"""
 
 
-async def test_a_full_disk_refuses_writes(database: str, upstream: Upstream, superuser: str) -> None:
-    """Postgres that is there and has no room is as good as none; with room again all goes on by itself, nothing lost."""
+async def test_a_full_disk_refuses_writes(
+    database: str, upstream: Upstream, superuser: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Postgres that is there and has no room is as good as none; with room again all goes on by itself, nothing lost.
+
+    The log says once what is wrong and what to see to, and once that it is over.
+    """
     connection = await asyncpg.connect(superuser)
     async with Gate(database, upstream.url, **PATIENCE).open() as gate:
         assert (await gate.add("a")).outcome == "ok"
@@ -124,6 +129,10 @@ async def test_a_full_disk_refuses_writes(database: str, upstream: Upstream, sup
         await until_taken(gate)
         await gate.flushed()
     await connection.close()
+    failed, over = [record for record in caplog.records if record.name == "gatelodge.audit.writer"]
+    assert "has room on its disk" in failed.message
+    assert vars(failed)["reason"] == "could not extend file: No space left on device"
+    assert over.message == "audit is written again"
     assert await problems(database) == [None]
     assert await unanswered(database) == 0
 

@@ -38,9 +38,9 @@ async def outcomes(post: Post, *tools: CompiledTool) -> list[str]:
 
 
 async def test_without_redis_reads_have_local_limits_and_destructive_tools_are_closed(
-    post: Post, own_valkey: ValkeyServer
+    post: Post, own_valkey: ValkeyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The refusal has a stable code and says when to come again; health and counts say what goes on."""
+    """The refusal has a stable code and says when to come again; health, counts and one log line say what goes on."""
     own_valkey.stop()
     assert await outcomes(post, READ_TOOL, WRITE_TOOL, READ_TOOL, READ_TOOL) == ["ok", "ok", "ok", "rate_limited"]
     closed = (await post.call(DESTROY_TOOL)).error
@@ -48,6 +48,9 @@ async def test_without_redis_reads_have_local_limits_and_destructive_tools_are_c
     assert (closed.code, closed.status, closed.details) == ("disabled", 503, {"reason": "limits_unavailable"})
     assert closed.retry_after == 1.0
     assert post.plugin.limiter.counts["local"] == 5
+    assert [line.partition(";")[2] for line in caplog.messages if "gone" in line] == [
+        " until it is back, destructive tools are refused, and each process counts other limits for itself"
+    ]
     with pytest.raises(RedisGone):
         await post.plugin.check()
 

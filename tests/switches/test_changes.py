@@ -86,11 +86,13 @@ async def test_values_are_checked_before_any_is_stored(database: str) -> None:
         assert await stored(pool) == {}
 
 
-def test_a_stored_value_that_does_not_fit_leaves_the_default() -> None:
-    """A value that was written past the checks does not take the server down, nor come into force."""
+def test_a_stored_value_that_does_not_fit_leaves_the_default(caplog: pytest.LogCaptureFixture) -> None:
+    """A value that was written past the checks does not take the server down, nor come into force; it is logged once."""
     switches = Switches([LIMIT])
-    switches.apply({"limit": "many", "stranger": 1})
+    for _ in range(3):
+        switches.apply({"limit": "many", "stranger": 1})
     assert switches.get("limit") == 5
+    assert ["gatelodge settings set or unset it" in line for line in caplog.messages] == [True]
 
 
 def test_followers_hear_of_changes_only() -> None:

@@ -207,7 +207,10 @@ class Writer:
             self._wake.set()
             return
         self.counts.dropped += 1
-        logger.error("audit row refused by Postgres", extra={"error": type(error).__name__})
+        logger.error(
+            "audit row refused by Postgres and given up; the others are written",
+            extra={"error": type(error).__name__, "request_id": batch.jobs[0].record.request_id},
+        )
         for job in batch.jobs:
             job.fail(self.refusal())
 
@@ -216,13 +219,18 @@ class Writer:
         known = self.failing is not None
         self.failing, self._months_of = type(error).__name__, None
         if not known:
-            logger.error("audit cannot be written", extra={"error": self.failing})
+            logger.error(
+                "audit cannot be written: writes are refused until Postgres takes rows again; see that it is up, lets us in and"
+                " has room on its disk",
+                extra={"error": self.failing, "reason": str(error).partition("\n")[0]},
+            )
             self._follow(self.failing)
         self._disconnect()
 
     def _succeed(self) -> None:
         if self.failing is not None:
             self.failing = None
+            logger.warning("audit is written again")
             self._follow(None)
 
     async def _connected(self) -> Connection:
@@ -257,7 +265,7 @@ class Writer:
         with suppress(asyncio.CancelledError):
             await task
         if self.depth:
-            logger.error("audit rows lost at shutdown", extra={"rows": self.depth})
+            logger.error("audit rows lost: Postgres did not take them before the shutdown", extra={"rows": self.depth})
 
 
 def _first(jobs: deque[Job], count: int) -> list[Job]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 T = TypeVar("T")
+WITHOUT_REDIS = "nothing is served from it"
 
 
 class Entries(Protocol):
@@ -35,7 +36,7 @@ class Cache:
 
     def __init__(self, limit: int, redis: Redis | None = None) -> None:
         self._entries: Entries = MemoryEntries(limit) if redis is None else RedisEntries(redis)
-        self._breaker = None if redis is None else Breaker("cache", redis, settle=self._settle)
+        self._breaker = None if redis is None else Breaker("cache", redis, meanwhile=WITHOUT_REDIS, settle=self._settle)
         self._owed: set[Scope] = set()
         self._writes = 0
 

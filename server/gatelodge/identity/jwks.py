@@ -107,7 +107,8 @@ class IssuerKeys:
             document = await self._fetch(self._url or await self._discover())
             keys = usable_keys(document)
         except KeysUnreachable as error:
-            logger.warning("the keys of %s cannot be read: %s", self._issuer, error)
+            meanwhile = "those known so far count" if self._keys else "no token can be checked"
+            logger.warning("the keys of %s cannot be read, and %s until they can: %s", self._issuer, meanwhile, error)
             return
         if document != self._document:
             self._keys, self._document = keys, document

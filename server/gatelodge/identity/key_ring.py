@@ -69,7 +69,7 @@ class KeyRing:
             try:
                 await self._store.record_use({id: datetime.fromtimestamp(at, UTC) for id, at in used.items()})
             except FAILURES as error:
-                logger.warning("cannot write when keys were last used: %s", error)
+                logger.warning("cannot write when keys were last used, which keys list then does not show: %s", error)
 
     async def _write_uses_now_and_then(self) -> None:
         while True:

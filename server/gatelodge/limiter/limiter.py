@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 
+WITHOUT_REDIS = "destructive tools are refused, and each process counts other limits for itself"
+
+
 class Limiter:
     """Counts what it decides: `allowed`, `refused`, `local` (no Redis), and by policy `refused:` and `shadowed:`."""
 
     def __init__(self, local: MemoryBuckets, redis: Redis | None = None) -> None:
         self._local = local
         self._shared = None if redis is None else RedisBuckets(redis)
-        self._breaker = None if redis is None else Breaker("rate limits", redis)
+        self._breaker = None if redis is None else Breaker("rate limits", redis, meanwhile=WITHOUT_REDIS)
         self.counts: Counter[str] = Counter()
 
     @asynccontextmanager

@@ -88,7 +88,8 @@ class PinningPlugin:
     async def check(self, call: Call, call_next: Next) -> Result:
         if call.kind == "tool" and call.name in self._quarantined:
             raise ToolError(
-                ErrorCode.FORBIDDEN, f"{call.name} is not what it was; an operator has to approve its new definition."
+                ErrorCode.FORBIDDEN,
+                f"{call.name} is not what it was; an operator has to approve its new definition (gatelodge tools approve).",
             )
         return await call_next(call)
 
@@ -105,6 +106,13 @@ class PinningPlugin:
         """Whether that is a change."""
         changed = names != self._quarantined
         if changed:
-            logger.warning("tools in quarantine, as their definitions changed: %s", ", ".join(sorted(names)) or "none")
+            if names:
+                logger.warning(
+                    "tools in quarantine, as their definitions changed: %s; look at: gatelodge tools pending,"
+                    " then: gatelodge tools approve NAME",
+                    ", ".join(sorted(names)),
+                )
+            else:
+                logger.warning("no tool is in quarantine any more")
         self._quarantined = names
         return changed

@@ -30,8 +30,8 @@ class RedisGone(Exception):
 class Breaker:
     """Runs commands while Redis answers. After the first that fails, each is refused at once and a task asks for Redis.
 
-    `outages` counts how often that happened, `refused` the commands that failed or were not
-    tried. `name` is whose it is. `settle` is run when Redis answers again, before anything else is.
+    `outages` counts how often that happened, `refused` the commands that failed or were not tried. `name` is whose it is,
+    `meanwhile` says what holds without Redis. `settle` is run when Redis answers again, before anything else is.
     """
 
     def __init__(
@@ -39,12 +39,14 @@ class Breaker:
         name: str,
         redis: Redis,
         *,
+        meanwhile: str = "it is asked for again every second",
         settle: Callable[[], Awaitable[None]] | None = None,
         timeout: float = TIMEOUT,
         interval: float = PROBE_INTERVAL,
     ) -> None:
         self._name = name
         self._redis = redis
+        self._meanwhile = meanwhile
         self._settle = settle
         self._timeout = timeout
         self._interval = interval
@@ -87,7 +89,8 @@ class Breaker:
     def _trip(self, error: BaseException) -> None:
         if self._probe is None:  # several commands may have been under way
             self.outages += 1
-            logger.warning("%s: Redis is gone (%s)", self._name, type(error).__name__)
+            reason = f"{type(error).__name__}: {error}".rstrip(": ")
+            logger.warning("%s: Redis is gone (%s); until it is back, %s", self._name, reason, self._meanwhile)
             self._probe = asyncio.create_task(self._ask())
 
     async def _ask(self) -> None:

@@ -48,7 +48,9 @@ class _Watch:
             try:
                 await self.refresh(self._take())
             except FAILURES as error:
-                logger.warning("cannot read what changed in Postgres: %s", error)
+                logger.warning(
+                    "cannot read what changed in Postgres, so what was known counts until that works again: %s", error
+                )
                 await asyncio.sleep(RETRY)
                 self.mark(None)
 
@@ -97,7 +99,11 @@ class Changes:
             try:
                 await self._connect(dsn)
             except FAILURES as error:
-                logger.warning("cannot listen to Postgres, polling instead: %s", error)
+                logger.warning(
+                    "cannot listen to Postgres, so changes are seen within %g s instead of at once: %s",
+                    self._poll,
+                    error,
+                )
             await asyncio.sleep(RETRY)
 
     async def _connect(self, dsn: str) -> None:

@@ -65,6 +65,7 @@ class Switches:
             self.known[switch.name] = switch
         self._values = {name: switch.default for name, switch in self.known.items()}
         self._callbacks: dict[str, list[Callable[[Any], None]]] = {}
+        self._unfit: dict[str, Any] = {}
 
     def get(self, name: str) -> Any:
         """The value now. A `KeyError` is a switch that nobody registered."""
@@ -92,10 +93,14 @@ class Switches:
                 for callback in self._callbacks.get(name, ()):
                     callback(value)
 
-    @staticmethod
-    def _parsed(switch: Switch, value: Any) -> Any:
+    def _parsed(self, switch: Switch, value: Any) -> Any:
         try:
             return switch.parse(value)
         except ToolError as error:
-            logger.error("a stored setting is not used: %s", error.message)
+            if self._unfit.get(switch.name) != value:  # all are read again every few seconds
+                self._unfit[switch.name] = value
+                logger.error(
+                    "a stored setting does not fit, so its default counts: %s; gatelodge settings set or unset it",
+                    error.message,
+                )
             return switch.default

@@ -329,7 +329,10 @@ def _is_secure(request: web.Request, policy: GatePolicy) -> bool:
 
 def _check_host(request: web.Request, policy: GatePolicy) -> None:
     if policy.hosts is not None and host_name(request.headers.get("Host", "")) not in policy.hosts:
-        raise ToolError(ErrorCode.FORBIDDEN, "The Host header names a host this listener does not serve.")
+        raise ToolError(
+            ErrorCode.FORBIDDEN,
+            "The Host header names a host this listener does not serve; GATELODGE_ALLOWED_HOSTS says which.",
+        )
 
 
 def _check_origin(request: web.Request, policy: GatePolicy) -> None:
@@ -337,7 +340,7 @@ def _check_origin(request: web.Request, policy: GatePolicy) -> None:
     if origin is None or origin in policy.switches.get(ORIGINS):
         return
     if policy.hosts is None or host_name(urlsplit(origin).netloc) not in policy.hosts:
-        raise ToolError(ErrorCode.FORBIDDEN, "This Origin is not allowed.")
+        raise ToolError(ErrorCode.FORBIDDEN, "This Origin is not allowed; the setting allowed_origins says which are.")
 
 
 def _from_http(error: web.HTTPException) -> ToolError:
