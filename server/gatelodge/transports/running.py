@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from ..errors import ErrorCode, ToolError, describe
 from ..protocol.conversation import Conversation
-from ..protocol.jsonrpc import INVALID_REQUEST, Message, ProtocolError, error_response, response
+from ..protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Message, ProtocolError, error_response, response
 from ..protocol.peer import Line
+
+logger = logging.getLogger(__name__)
 
 Finish = Callable[[Mapping[str, Any] | None], Awaitable[None]]
 """Takes the response, or None for a request that was cancelled and gets none."""
@@ -58,5 +62,13 @@ class Running:
         except asyncio.CancelledError:
             await finish(None)
             raise
+        except Exception:  # a client that is never answered would wait for ever; the log has the cause
+            logger.exception("request failed", extra={"request_id": request_id, "method": message.method})
+            await finish(error_response(_failed(request_id), message.id))
         else:
             await finish(response(message.id, result))
+
+
+def _failed(request_id: str) -> ProtocolError:
+    error = ToolError(ErrorCode.INTERNAL, "The server failed; its log has the cause.")
+    return ProtocolError(INTERNAL_ERROR, error.message, data=describe(error, request_id))
