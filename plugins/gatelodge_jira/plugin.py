@@ -103,7 +103,8 @@ class JiraPlugin:
 
     @hookimpl
     def gatelodge_health(self) -> Sequence[HealthCheck]:
-        return (HealthCheck("jira", self._check, critical=False),)
+        advice = 'is JIRA_URL up, and its token still good? curl -sS "$JIRA_URL" shows the first'
+        return (HealthCheck("jira", self._check, critical=False, advice=advice),)
 
     async def find(self, call: Call, project: str | None = None) -> JiraAPI:
         """See `Instances.find`."""

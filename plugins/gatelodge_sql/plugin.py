@@ -137,8 +137,10 @@ class SQLPlugin:
     @hookimpl
     def gatelodge_health(self) -> Sequence[HealthCheck]:
         names = [OWN_SOURCE, *(self._settings.sources or {})]
+        advice = "is that database up, and may its role connect and read? psql with its DSN shows it"
         return [
-            HealthCheck(f"source {name}", partial(self._check, name), critical=name == OWN_SOURCE) for name in names
+            HealthCheck(f"source {name}", partial(self._check, name), critical=name == OWN_SOURCE, advice=advice)
+            for name in names
         ]
 
     async def _run(self, name: str, call: Call) -> Mapping[str, JSON]:

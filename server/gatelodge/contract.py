@@ -472,8 +472,12 @@ class Observer:
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """`check()` returns a detail for the operator, or raises; only a `critical` one makes the server unready."""
+    """`check()` returns a detail for the operator, or raises; only a `critical` one makes the server unready.
+
+    `advice` is what to do when it fails, with the command to begin with: `gatelodge doctor` prints it.
+    """
 
     name: str
     check: Callable[[], Awaitable[str]]
     critical: bool = True
+    advice: str = ""

@@ -66,7 +66,10 @@ class AlertsPlugin:
 
     @hookimpl
     def gatelodge_health(self) -> Sequence[HealthCheck]:
-        return (HealthCheck("alerts", self.check, critical=False),)
+        advice = (
+            "which tools, and how: gatelodge report --days 1; one by one: gatelodge audit search --outcome upstream_5xx"
+        )
+        return (HealthCheck("alerts", self.check, critical=False, advice=advice),)
 
     @hookimpl
     def gatelodge_metrics(self) -> Sequence[Collector]:

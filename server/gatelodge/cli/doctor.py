@@ -1,4 +1,4 @@
-"""`gatelodge doctor`: open everything a server would, run every health check, and say what is wrong."""
+"""`gatelodge doctor`: what is wrong, and what to do about it."""
 
 from __future__ import annotations
 
@@ -7,23 +7,30 @@ import os
 import sys
 
 import click
+import msgspec
 
-from ..application import open_server
-from ..transports.health import check_states
+from ..support.checkup import Finding, examine
 
 
 @click.command()
-def doctor() -> None:
-    """Check settings, storage, plugins and upstreams. Exit status 1 when something critical fails."""
-    sys.exit(asyncio.run(_doctor()))
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of {name, status, detail, advice}.")
+def doctor(as_json: bool) -> None:
+    """Check settings, Postgres, Redis, disk, certificate, the running server and every plugin.
+
+    Run it with the server's own environment. Each check is a line, ok, warning or failed; what is not ok has the next step
+    under it. While a server runs, it is asked what its plugins say; else they are opened here, and closed again.
+
+    Exit status 1 when something failed that a server cannot do without.
+    """
+    findings = asyncio.run(examine(os.environ))
+    if as_json:
+        click.echo(msgspec.json.encode(findings))
+    else:
+        for finding in findings:
+            click.echo(_lines(finding))
+    sys.exit(any(finding.status == "failed" for finding in findings))
 
 
-async def _doctor() -> int:
-    async with open_server(os.environ, join=True) as server:
-        click.echo(f"ok      settings, storage and {len(server.catalogue.plugins)} plugins")
-        states = await check_states(server.catalogue.health)
-        for state in states:
-            click.echo(f"{state['status']:<7} {state['plugin']}: {state['name']} ({state['detail']})")
-        for broken in server.catalogue.broken:
-            click.echo(f"failed  plugin {broken.name}: {broken.reason}")
-        return int(any(s["status"] == "failed" and s["critical"] for s in states) or bool(server.catalogue.broken))
+def _lines(finding: Finding) -> str:
+    line = f"{finding.status:<8} {finding.name}: {finding.detail}"
+    return f"{line}\n{'':<8} -> {finding.advice}" if finding.advice else line

@@ -80,7 +80,8 @@ class ErrorReportsPlugin:
 
     @hookimpl
     def gatelodge_health(self) -> Sequence[HealthCheck]:
-        return (HealthCheck("error_reports", self.check, critical=False),) if self._settings.url else ()
+        advice = "is GATELODGE_ERROR_REPORT_URL right, and can this machine reach it?"
+        return (HealthCheck("error_reports", self.check, critical=False, advice=advice),) if self._settings.url else ()
 
     @hookimpl
     def gatelodge_metrics(self) -> Sequence[Collector]:

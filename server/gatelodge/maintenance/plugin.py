@@ -53,7 +53,8 @@ class MaintenancePlugin:
 
     @hookimpl
     def gatelodge_health(self) -> Sequence[HealthCheck]:
-        return (HealthCheck("maintenance", self.check, critical=False),)
+        advice = "see what came of each chore: gatelodge maintenance status; do them now: gatelodge maintenance run"
+        return (HealthCheck("maintenance", self.check, critical=False, advice=advice),)
 
     @hookimpl
     @asynccontextmanager

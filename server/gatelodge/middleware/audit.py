@@ -52,7 +52,10 @@ class AuditPlugin:
 
     @hookimpl
     def gatelodge_health(self) -> Sequence[HealthCheck]:
-        return (HealthCheck("audit", self._check),)
+        advice = (
+            "Postgres must take writes: its log, its disk and its locks say why not; nothing that was answered is lost"
+        )
+        return (HealthCheck("audit", self._check, advice=advice),)
 
     @hookimpl
     def gatelodge_metrics(self) -> Sequence[Collector]:

@@ -110,7 +110,8 @@ class CachePlugin:
 
     @hookimpl
     def gatelodge_health(self) -> Sequence[HealthCheck]:
-        return (HealthCheck("cache", self.check, critical=False),)
+        advice = 'is Redis up? redis-cli -u "$REDIS_URL" ping; meanwhile calls take longer'
+        return (HealthCheck("cache", self.check, critical=False, advice=advice),)
 
     @hookimpl
     def gatelodge_metrics(self) -> Sequence[Collector]:

@@ -65,7 +65,8 @@ class PinningPlugin:
 
     @hookimpl
     def gatelodge_health(self) -> Sequence[HealthCheck]:
-        return (HealthCheck("tool_pins", self.health, critical=False),) if self._on else ()
+        advice = "look at what changed: gatelodge tools pending; if it is well: gatelodge tools approve NAME"
+        return (HealthCheck("tool_pins", self.health, critical=False, advice=advice),) if self._on else ()
 
     @hookimpl
     @asynccontextmanager

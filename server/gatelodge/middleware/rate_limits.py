@@ -64,7 +64,8 @@ class RateLimitsPlugin:
 
     @hookimpl
     def gatelodge_health(self) -> Sequence[HealthCheck]:
-        return (HealthCheck("rate_limits", self.check, critical=False),)
+        advice = 'is Redis up? redis-cli -u "$REDIS_URL" ping; meanwhile each process counts for itself'
+        return (HealthCheck("rate_limits", self.check, critical=False, advice=advice),)
 
     @hookimpl
     def gatelodge_metrics(self) -> Sequence[Collector]:

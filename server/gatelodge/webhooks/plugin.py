@@ -36,7 +36,8 @@ class WebhooksPlugin:
 
     @hookimpl
     def gatelodge_health(self) -> Sequence[HealthCheck]:
-        return (HealthCheck("webhooks", self.check, critical=False),) if self._settings.url else ()
+        advice = "try the receiver: gatelodge webhooks test; what waits for it: gatelodge webhooks list"
+        return (HealthCheck("webhooks", self.check, critical=False, advice=advice),) if self._settings.url else ()
 
     @hookimpl
     def gatelodge_metrics(self) -> Sequence[Collector]:
