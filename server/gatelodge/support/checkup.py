@@ -83,7 +83,7 @@ async def _postgres(place: Place) -> list[Finding]:
         states = await migrations.status(await place.dsn(), _sources())
     except StartupError as error:
         advice = "is it running, and is DATABASE_URL right? psql \"$DATABASE_URL\" -c 'SELECT 1'"
-        return [Finding("postgres", "failed", str(error), advice)]
+        return [Finding("postgres", "failed", str(error).removeprefix("storage: "), advice)]
     return [_clock(str(version), abs(datetime.now(UTC) - now)), _migrated(states)]
 
 
