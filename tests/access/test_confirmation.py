@@ -124,6 +124,34 @@ async def test_consent_cannot_be_brought_along(open_gatelodge: OpenGatelodge) ->
     assert house.done == []
 
 
+async def test_consent_is_to_what_did_not_fit_too(open_gatelodge: OpenGatelodge) -> None:
+    """Of a long preview the user sees the beginning; when what follows is another thing by then, they are asked again."""
+    house = HousePlugin()
+    gate = await open_gatelodge(("house", house), GATELODGE_CONFIRM="destructive", **QUIET)
+    client = await Speaker(gate.session, gate.url, "2026-07-28").open()
+    request: dict[str, Any] = {"name": "house.raze", "arguments": {"name": "shed"}}
+    house.intent = "tear" + 5000 * " " + "softly"
+    first = (await client.ask("tools/call", request)).result
+    house.intent = "tear" + 5000 * " " + "wildly"
+    yes = {key: {"action": "accept", "content": {}} for key in first["inputRequests"]}
+    consent = {"requestState": first["requestState"], "inputResponses": yes}
+    again = (await client.ask("tools/call", request | consent)).result
+    assert again["resultType"] == "input_required"
+    shown = [next(iter(answer["inputRequests"].values()))["params"]["message"] for answer in (first, again)]
+    assert shown[0] == shown[1]
+    assert house.done == []
+
+
+async def test_a_name_that_protects_nothing_is_logged(
+    open_gatelodge: OpenGatelodge, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A slip in what is to be asked about would otherwise show when it is too late."""
+    await open_gatelodge(("house", HousePlugin()), GATELODGE_CONFIRM_TOOLS="house_raze,house.rase,nothing.*", **QUIET)
+    assert [line for line in caplog.messages if line.startswith("confirm_tools")] == [
+        "confirm_tools names what no tool is called: house.rase, nothing.*; see: gatelodge tools list"
+    ]
+
+
 async def test_one_consent_is_to_one_effect(open_gatelodge: OpenGatelodge) -> None:
     """A client that sends the user's consent again, under whatever key, gets the first result and does nothing more."""
     house = HousePlugin()

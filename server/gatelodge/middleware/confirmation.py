@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import msgspec
 from marshmallow import fields, validate
 
 from ..contract import JSON, Call, Middleware, Next, Phase, Result
+from ..dispatch import CompiledTool
 from ..errors import ErrorCode, ToolError
 from ..hookspecs import hookimpl
 from ..names import matches_tool
@@ -26,6 +28,8 @@ UNABLE = validate.OneOf(["refuse", "allow"])
 NOTHING: Mapping[str, JSON] = {"type": "object", "properties": {}}
 LONGEST_PREVIEW = 2000
 KEY = "gatelodge-confirm"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,7 @@ class ConfirmationPlugin:
     def __init__(self) -> None:
         self._settings = ConfirmationSettings()
         self._switches = Switches()
+        self._tools: Sequence[str] = ()
 
     @hookimpl
     def gatelodge_configure(self, environment: Environment) -> None:
@@ -89,9 +94,14 @@ class ConfirmationPlugin:
         return (Middleware("confirmation", Phase.VALIDATION, self.confirm),)
 
     @hookimpl
+    def gatelodge_compiled(self, tools: Mapping[str, CompiledTool]) -> None:
+        self._tools = tuple(tools)
+
+    @hookimpl
     @asynccontextmanager
     async def gatelodge_lifespan(self, storage: Storage) -> AsyncIterator[None]:
         self._switches = storage.switches
+        self._switches.follow("confirm_tools", self._heed)
         yield
 
     async def confirm(self, call: Call, call_next: Next) -> Result:
@@ -101,9 +111,9 @@ class ConfirmationPlugin:
         if preview is not None and preview.error is not None:
             return preview  # what would fail anyway is nothing to ask about
         asked_at = asyncio.get_running_loop().time()
-        message = _message(call, preview)
+        key, question = _question(call, preview)
         try:
-            answer = await call.ask(_key(message), Form(message, NOTHING, consent=True))
+            answer = await call.ask(key, question)
         except CannotAsk:
             if self._switches.get("confirm_unable") == "allow":
                 return await call_next(call)
@@ -113,8 +123,14 @@ class ConfirmationPlugin:
         if not answer.accepted:
             raise ToolError(ErrorCode.FORBIDDEN, f"The user did not consent to {call.name}.")
         waited = asyncio.get_running_loop().time() - asked_at
-        key = call.idempotency_key or answer.nonce  # one consent is to one effect, however often it is sent
-        return await call_next(replace(call, deadline=call.deadline + waited, idempotency_key=key))
+        once = call.idempotency_key or answer.nonce  # one consent is to one effect, however often it is sent
+        return await call_next(replace(call, deadline=call.deadline + waited, idempotency_key=once))
+
+    def _heed(self, named: Sequence[str]) -> None:
+        """What is named and not there protects nothing; better to hear of a slip now than after it."""
+        idle = [pattern for pattern in named if not any(matches_tool(name, (pattern,)) for name in self._tools)]
+        if idle:
+            logger.warning("confirm_tools names what no tool is called: %s; see: gatelodge tools list", ", ".join(idle))
 
     def _asks_before(self, call: Call) -> bool:
         which, named = self._switches.get("confirm"), self._switches.get("confirm_tools")
@@ -133,15 +149,14 @@ async def _preview(call: Call, call_next: Next) -> Result | None:
     return await call_next(replace(call, arguments={**call.arguments, "dry_run": True}, idempotency_key=None))
 
 
-def _key(message: str) -> str:
-    """Consent is to what was shown: when by now the call would do something else, that is another question."""
-    return f"{KEY}-{hashlib.sha256(message.encode()).hexdigest()[:16]}"
-
-
-def _message(call: Call, preview: Result | None) -> str:
-    shown = call.arguments if preview is None else preview.structured
-    text = msgspec.json.encode(shown).decode()
+def _question(call: Call, preview: Result | None) -> tuple[str, Form]:
+    """Consent is to all of what would be done, also to what a question has no room to show: should that be something else
+    by the time of the answer, it is another question.
+    """
+    encoded = msgspec.json.encode(call.arguments if preview is None else preview.structured)
+    text = encoded.decode()
     if len(text) > LONGEST_PREVIEW:
         text = f"{text[:LONGEST_PREVIEW]}… ({len(text)} characters)"
     what = "would be called with" if preview is None else "would do"
-    return f"{call.target.tool.title}? {call.name} {what}: {text}"
+    message = f"{call.target.tool.title}? {call.name} {what}: {text}"
+    return f"{KEY}-{hashlib.sha256(encoded).hexdigest()[:16]}", Form(message, NOTHING, consent=True)
