@@ -41,7 +41,7 @@ async def raw(gate: Gatelodge, *lines: bytes, body: bytes = BODY, path: bytes = 
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     writer.write(b"\r\n".join([b"POST " + path + b" HTTP/1.1", b"Connection: close", *lines, b"", body]))
     await writer.drain()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         received = await reader.read()
     writer.close()
     return [int(line.split()[1]) for line in received.splitlines() if line.startswith(b"HTTP/1.")]
