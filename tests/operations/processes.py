@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from gatelodge.testing import DEFAULTS
 
-BOUND = 30
+BOUND = 120
+"""Seconds that anything may take: many tests share few cores."""
 
 
 def variables(**settings: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from .processes import Served, command, serving
+from .processes import BOUND, Served, command, serving
 
 UNREACHABLE = "postgresql://nobody@127.0.0.1:1/none"
 
@@ -24,7 +24,7 @@ def _workers(served: Served) -> set[int]:
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(BOUND):
         while not condition():  # noqa: ASYNC110 other processes set no event of ours
             await asyncio.sleep(0.05)
 
