@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import os
 import secrets
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,10 @@ from .errors import ErrorCode, ToolError
 from .settings import CommaSeparated, setting
 
 MAC_BYTES = 18
+SEED = "_GATELODGE_SEED"
+"""What a parent hands to its workers, which must read what the others signed also where no secret is set. No setting."""
+
+_own_seed = secrets.token_bytes(32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +43,9 @@ class SecretSettings:
 
 
 def derive(secret: str | None, purpose: str) -> bytes:
-    """32 bytes for one purpose; without a secret they are random and live as long as the process."""
-    seed = secret.encode() if secret else secrets.token_bytes(32)
-    return hashlib.sha256(f"gatelodge {purpose}\x00".encode() + seed).digest()
+    """32 bytes for one purpose; without a secret they are random and live as long as the process, and its siblings."""
+    seed = secret or os.environ.get(SEED)
+    return hashlib.sha256(f"gatelodge {purpose}\x00".encode() + (seed.encode() if seed else _own_seed)).digest()
 
 
 class Cursors:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import secrets
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StartupError
+from ..signing import SEED
 from ..storage.lifeline import die_with_parent
 from .inherited import Sockets, described
 
@@ -58,6 +61,7 @@ class Workers:
         self._bound = bound
         self._workers: list[Worker] = []
         self._pause = FIRST_PAUSE
+        self._seed = secrets.token_hex(32)
 
     async def start(self) -> None:
         """Start all of them. Raises `StartupError` unless each comes to serve; its own line on stderr says why."""
@@ -107,6 +111,7 @@ class Workers:
         command = [sys.executable, "-m", "gatelodge", "serve", "--quiet", *inherit, "--siblings", str(self._siblings)]
         process = await asyncio.create_subprocess_exec(
             *command,
+            env={**os.environ, SEED: self._seed},
             stdout=PIPE,
             pass_fds=[each.fileno() for each in self._sockets.values()],
             preexec_fn=die_with_parent(signal.SIGTERM),
