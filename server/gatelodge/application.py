@@ -14,7 +14,7 @@ from marshmallow import fields, validate
 from prometheus_client import CollectorRegistry, Metric
 
 from . import __version__
-from .contract import Authenticator, Credentials, Middleware, Phase
+from .contract import Authenticator, Credentials, HealthCheck, Middleware, Phase
 from .dispatch import CompiledTool, Dispatch, compile_tool
 from .errors import StartupError
 from .identity.addresses import is_loopback
@@ -29,6 +29,7 @@ from .processes.certificates import Certificates, certificates
 from .processes.draining import Draining
 from .processes.settings import ProcessSettings
 from .protocol.methods import Protocol
+from .replicas.exchange import NOTICE, Exchange
 from .settings import CommaSeparated, Environment, setting
 from .signing import SecretSettings
 from .storage import Storage
@@ -40,7 +41,7 @@ from .toolset import Toolset
 from .transports.gate import GatePolicy, gate, set_up
 from .transports.headers import HeaderSettings
 from .transports.health import Health
-from .transports.metrics import Families, Metrics, of_listeners
+from .transports.metrics import Families, Metrics, of_listeners, of_replicas
 from .transports.peers import Network
 from .transports.rest import Rest
 from .transports.sessions import SESSIONS, Sessions
@@ -155,7 +156,7 @@ async def open_server(
     replies = environment.read(HeaderSettings)
     replies.refuse_unreachable(certificate=hosted or processes.certificate is not None, proxies=bool(settings.proxies))
     storage_settings = environment.read(StorageSettings)
-    secret = environment.read(SecretSettings).current
+    secrets = environment.read(SecretSettings)
     core = core_switches(environment)
     plugins = Plugins()
     plugins.load(extra_plugins)
@@ -169,7 +170,10 @@ async def open_server(
         )
         storage = await stack.enter_async_context(live_switches(storage, [*core, *catalogue.switches]))
         follow_log_level(storage.switches)
-        notices = Notices()
+        exchange = Exchange(storage.redis, secrets.keys)
+        notices = Notices(exchange)
+        await stack.enter_async_context(exchange.lifespan())
+        await stack.enter_async_context(exchange.following(NOTICE, notices.hear))
         await _enter_lifespans(stack, plugins, storage, notices)
         compiled = {name: tool for name, tool in compiled.items() if name in catalogue.tools}
         draining = Draining()
@@ -185,7 +189,8 @@ async def open_server(
                 toolset,
                 version=__version__,
                 notices=notices,
-                secret=secret,
+                exchange=exchange,
+                secret=secrets.current,
                 instructions=INSTRUCTIONS,
                 underscore_names=settings.tool_names == "underscore",
             )
@@ -196,10 +201,13 @@ async def open_server(
         alone = [(name, port) for name, port in ports.items() if name in catalogue.plugins]
         sets = [(hub, settings.port), *((toolset(name, [name]), port) for name, port in alone)]
         listeners = tuple(
-            Listener(s.name, port, s, _application(protocol(s), settings, policy, catalogue, draining, families))
+            Listener(
+                s.name, port, s, _application(protocol(s), settings, policy, catalogue, draining, families, exchange)
+            )
             for s, port in sets
         )
-        for reading in of_listeners({listener.name: listener.app for listener in listeners}):
+        apps = {listener.name: listener.app for listener in listeners}
+        for reading in (*of_listeners(apps), *of_replicas(exchange)):
             registry.register(reading)
         yield Server(
             settings=settings,
@@ -229,17 +237,19 @@ def _application(
     catalogue: Catalogue,
     draining: Draining,
     families: Families,
+    exchange: Exchange,
 ) -> web.Application:
     app = web.Application(middlewares=[gate(policy)], client_max_size=settings.max_body)
     app[STREAMS] = set()
     app.on_shutdown.append(end_streams)
     set_up(app, policy)
-    app[SESSIONS] = Sessions()
+    app[SESSIONS] = Sessions(protocol, exchange)
     StreamableHTTP(protocol, app[SESSIONS]).add_to(app)
-    LegacySSE(protocol).add_to(app)
+    LegacySSE(protocol, exchange).add_to(app)
     Rest(protocol.toolset, protocol).add_to(app)
     Metrics(families, protocol.toolset, policy.switches).add_to(app)
-    health = Health(protocol.toolset.name, __version__, catalogue.health, catalogue.broken, policy.switches)
+    checks = [*catalogue.health, ("gatelodge", HealthCheck("replicas", exchange.health, critical=False))]
+    health = Health(protocol.toolset.name, __version__, checks, catalogue.broken, policy.switches)
     health.add_to(app)
     draining.readiness.append(health)
     app.on_response_prepare.append(draining.close_connection)

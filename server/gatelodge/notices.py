@@ -1,4 +1,4 @@
-"""Change notices: what a plugin says has changed, and what every open client that listens for it hears."""
+"""Change notices: what a plugin says has changed, and what every open client of every replica that listens for it hears."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
+
+from .replicas.exchange import Exchange
+from .replicas.seal import Told
 
 Follower = Callable[["Notice"], None]
 
@@ -19,9 +22,16 @@ class Notice:
 
 
 class Notices:
-    """Handed to a plugin's lifespan; may be called at any time while the server runs, from its event loop."""
+    """Handed to a plugin's lifespan; may be called at any time while the server runs, from its event loop.
 
-    def __init__(self) -> None:
+    A change that every replica finds out for itself may be told by each. A client hears of it as often, the last time when
+    the last replica shows the change: whichever answers it then, it does not keep what was before.
+
+    Without an exchange they are told at once, to who follows here.
+    """
+
+    def __init__(self, exchange: Exchange | None = None) -> None:
+        self._exchange = exchange
         self._followers: list[Follower] = []
 
     def tools_changed(self) -> None:
@@ -48,6 +58,20 @@ class Notices:
             self._followers.remove(follower)
 
     def tell(self, notice: Notice) -> None:
-        """Let every follower hear of it."""
+        """Let every follower on every replica hear of it."""
+        if self._exchange is None:
+            self._hear(notice)
+        else:
+            self._exchange.notify(notice.kind, notice.name)
+
+    async def hear(self, told: Told) -> None:
+        """Let every follower here hear of it: what the exchange does with each message that is a notice."""
+        self._hear(notice_of(told))
+
+    def _hear(self, notice: Notice) -> None:
         for follower in list(self._followers):
             follower(notice)
+
+
+def notice_of(told: Told) -> Notice:
+    return Notice(told.about, told.data)  # type: ignore[arg-type] # replicas say what they were told by this class

@@ -24,7 +24,13 @@ class SwitchesPlugin:
     @hookimpl
     @asynccontextmanager
     async def gatelodge_lifespan(self, storage: Storage, notices: Notices) -> AsyncIterator[None]:
+        known = storage.switches.get(ENABLED)
+
         def tell(enabled: bool) -> None:
+            nonlocal known
+            if enabled == known:
+                return
+            known = enabled
             for changed in (notices.tools_changed, notices.prompts_changed, notices.resources_changed):
                 changed()
 

@@ -86,15 +86,16 @@ def answer(question: Question[Any], raw: Any) -> Any:
 
 
 class ServerRequests:
-    """The requests a session has sent to its client, and who waits for the results."""
+    """The requests a session has sent to its client, and who waits for the results. `prefix` begins each id."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "ask-") -> None:
+        self._prefix = prefix
         self._waiting: dict[str, asyncio.Future[Message]] = {}
         self._numbers = itertools.count(1)
 
     async def ask(self, questions: Mapping[str, Question[Any]], revision: Revision, send: Send) -> dict[str, Any]:
         """Send them all, wait for all. Raises `ToolError` where the client fails, answers nonsense or takes too long."""
-        ids = {key: f"ask-{next(self._numbers)}" for key in questions}
+        ids = {key: f"{self._prefix}{next(self._numbers)}" for key in questions}
         loop = asyncio.get_running_loop()
         self._waiting |= {id: loop.create_future() for id in ids.values()}
         pending = {key: self._waiting[id] for key, id in ids.items()}

@@ -6,7 +6,8 @@ stateless requests that come down the same pipe.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,12 +27,15 @@ from .methods import Answer, Protocol
 from .parameters import CAPABILITIES_KEY, LOG_LEVEL_KEY, stateless_revision, string
 from .peer import LEVELS, NO_LINE, Ask, Line, Peer, Send, unheard
 from .revisions import Revision, negotiate
-from .subscriptions import MOST_RESOURCES, message_of
+from .subscriptions import LONGEST_URI, MOST_RESOURCES, message_of
 
 
 @dataclass(slots=True)
 class Conversation:
-    """`revision` is None until `initialize`; `principal` is who opened it, and the only one it serves."""
+    """`revision` is None until `initialize`; `principal` is who opened it, and the only one it serves.
+
+    `changing` is entered while the log level or the subscriptions change, for who keeps them elsewhere too.
+    """
 
     protocol: Protocol
     principal: Principal
@@ -41,6 +45,7 @@ class Conversation:
     capabilities: Mapping[str, Any] = field(default_factory=dict)
     subscribed: set[str] = field(default_factory=set)
     requests: ServerRequests = field(default_factory=ServerRequests)
+    changing: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
 
     async def answer(self, message: Message, request_id: str, line: Line = NO_LINE) -> Answer:
         """The result of a request. Raises `ProtocolError`."""
@@ -61,7 +66,10 @@ class Conversation:
             "resources/subscribe": self._subscribe,
             "resources/unsubscribe": self._unsubscribe,
         }.get(message.method or "")
-        return own(message) if own else await self.protocol.answer(message, self._peer(self.revision, request_id, line))
+        if own is None:
+            return await self.protocol.answer(message, self._peer(self.revision, request_id, line))
+        async with self.changing():
+            return own(message)
 
     def hears(self, notice: Notice) -> dict[str, Any] | None:
         """The notification this client gets of a notice, if it gets one."""
@@ -110,6 +118,8 @@ class Conversation:
 
     def _subscribe(self, message: Message) -> Answer:
         uri = string(message, "uri")
+        if len(uri) > LONGEST_URI:
+            raise ProtocolError(INVALID_PARAMS, f"uri: may have {LONGEST_URI} characters", status=200)
         if not self.protocol.toolset.shows_resource(self.principal, uri):
             raise ProtocolError(RESOURCE_NOT_FOUND, f"There is no resource {uri!r}", data={"uri": uri}, status=200)
         if len(self.subscribed) >= MOST_RESOURCES:

@@ -17,6 +17,7 @@ from ..mirrored import Mirrored
 from ..names import alias
 from ..notices import Notice, Notices
 from ..questions import TASKS, CannotAsk
+from ..replicas.exchange import Exchange
 from ..toolset import KEY_IN_META, Origin, Toolset
 from . import render
 from .faults import fault, found, is_fault
@@ -33,7 +34,8 @@ from .peer import Ask, CallHeaders, Peer, PeerChannel, unheard
 from .revisions import REVISIONS, Revision
 from .roundtrip import RoundTrips, Sealer
 from .subscriptions import SUBSCRIPTION_KEY, Filter, Pending, message_of, read_filter, tagged
-from .tasks import Offer, Tasks, declared
+from .taskboard import Offer, Tasks
+from .tasks import declared
 
 SERVER_INFO_KEY = "io.modelcontextprotocol/serverInfo"
 
@@ -52,18 +54,19 @@ class Protocol:
         toolset: Toolset,
         *,
         version: str,
-        notices: Notices | None = None,
+        notices: Notices,
+        exchange: Exchange,
         secret: str | None = None,
         instructions: str = "",
         underscore_names: bool = False,
     ) -> None:
         self.toolset = toolset
-        self.notices = notices or Notices()
+        self.notices = notices
         self._info = {"name": "gatelodge", "title": "Gatelodge", "version": version}
         self._instructions = instructions
         self._sealer = Sealer(secret)
         self._listening: set[Pending] = set()
-        self._tasks = Tasks(self.notices)
+        self.tasks = Tasks(notices, exchange, toolset.name)
         self._listed_name: Callable[[str], str] = alias if underscore_names else str
         self._definitions = {
             (revision.name, name): msgspec.Raw(msgspec.json.encode(self._define(tool, revision)))
@@ -83,9 +86,9 @@ class Protocol:
         self._stateless_methods = self._methods | {
             "server/discover": self._discover,
             "subscriptions/listen": self._listen,
-            "tasks/get": self._task_method(self._tasks.get),
-            "tasks/update": self._task_method(self._tasks.update),
-            "tasks/cancel": self._task_method(self._tasks.cancel),
+            "tasks/get": self._task_method(self.tasks.get),
+            "tasks/update": self._task_method(self.tasks.update),
+            "tasks/cancel": self._task_method(self.tasks.cancel),
         }
 
     async def answer(self, message: Message, peer: Peer) -> Answer:
@@ -123,7 +126,7 @@ class Protocol:
 
     async def end(self) -> None:
         """On shutdown: tasks are cancelled, and every `subscriptions/listen` ends with its result."""
-        self._tasks.end()
+        await self.tasks.end()
         for pending in list(self._listening):
             pending.end()
         await asyncio.sleep(0)
@@ -172,7 +175,7 @@ class Protocol:
         self, name: str, arguments: Mapping[str, Any], message: Message, peer: Peer, trips: RoundTrips
     ) -> Answer:
         """The call runs beside this request, so that its handler may let the client go with a task to poll."""
-        offer = Offer(self._tasks, trips, peer.principal, peer.revision)
+        offer = Offer(self.tasks, trips, peer.principal, peer.revision)
         origin = self._origin(message, peer, offer.ask, offer)
         work = asyncio.create_task(found(self.toolset.call_tool(name, arguments, origin), peer))
         taken = asyncio.create_task(offer.taken.wait())
@@ -187,6 +190,7 @@ class Protocol:
             return self._tool_answer(work.result(), peer, trips)
         render_end = partial(self._tool_answer, peer=peer, trips=None)
         offer.task.follow(work, lambda result: self._complete(render_end(result)), peer.request_id)
+        await self.tasks.publish(offer.task)
         return {"resultType": "task"} | offer.task.wire()
 
     def _tool_answer(self, result: Result, peer: Peer, trips: RoundTrips | None) -> Answer:
@@ -236,38 +240,38 @@ class Protocol:
         id = message.id
         if peer.line.send is unheard or id is None:
             raise ProtocolError(INVALID_REQUEST, "Accept: listening needs text/event-stream", status=406)
-        heard, pending = self._permitted(read_filter(message), message, peer), Pending()
+        heard, pending = await self._permitted(read_filter(message), message, peer), Pending()
         with self.notices.followed(lambda notice: pending.add(notice) if heard.wants(notice) else None):
             self._listening.add(pending)
             try:
                 agreed = {"notifications": heard.wire()}
                 await peer.line.send(tagged(notification("notifications/subscriptions/acknowledged", agreed), id))
                 while (notice := await pending.next()) is not None:
-                    if (change := self._change(notice, peer)) is not None:
+                    if (change := await self._change(notice, peer)) is not None:
                         await peer.line.send(tagged(change, id))
             finally:
                 self._listening.discard(pending)
         return {"_meta": {SUBSCRIPTION_KEY: id}}
 
-    def _permitted(self, wanted: Filter, message: Message, peer: Peer) -> Filter:
+    async def _permitted(self, wanted: Filter, message: Message, peer: Peer) -> Filter:
         """What of it this caller may hear."""
         if wanted.tasks and not declared(message):
             raise fault(CannotAsk(TASKS), peer)
         uris = frozenset(uri for uri in wanted.uris if self.toolset.shows_resource(peer.principal, uri))
-        tasks = frozenset(id for id in wanted.tasks if self._tasks.find(id, peer.principal))
+        tasks = frozenset([id for id in wanted.tasks if await self.tasks.look(id, peer.principal) is not None])
         return replace(wanted, uris=uris, tasks=tasks)
 
-    def _change(self, notice: Notice, peer: Peer) -> Mapping[str, Any] | None:
+    async def _change(self, notice: Notice, peer: Peer) -> Mapping[str, Any] | None:
         if notice.kind != "task":
             return message_of(notice)
-        task = self._tasks.find(notice.name, peer.principal)
-        return None if task is None else notification("notifications/tasks", task.wire())
+        wire = await self.tasks.look(notice.name, peer.principal)
+        return None if wire is None else notification("notifications/tasks", wire)
 
     def _task_method(
-        self, method: Callable[[Message, Principal], Answer]
+        self, method: Callable[[Message, Principal], Awaitable[Answer]]
     ) -> Callable[[Message, Peer], Awaitable[Answer]]:
         async def answer(message: Message, peer: Peer) -> Answer:
-            return method(message, peer.principal)
+            return await method(message, peer.principal)
 
         return answer
 

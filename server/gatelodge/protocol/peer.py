@@ -11,7 +11,7 @@ from ..questions import TASKS, CannotAsk, Question
 from . import asking
 from .jsonrpc import notification
 from .revisions import Revision
-from .tasks import Offer
+from .taskboard import Offer
 
 LEVELS: tuple[LogLevel, ...] = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 

@@ -12,6 +12,8 @@ from .jsonrpc import INVALID_PARAMS, Message, ProtocolError, notification
 
 SUBSCRIPTION_KEY = "io.modelcontextprotocol/subscriptionId"
 MOST_RESOURCES = 1000
+LONGEST_URI = 2048
+"""Characters of a URI that a session subscribes to, for each is kept as long as the session."""
 LISTS = {"toolsListChanged": "tools", "promptsListChanged": "prompts", "resourcesListChanged": "resources"}
 
 

@@ -14,6 +14,7 @@ from ..metrics import Reading
 from ..metrics.view import json_view
 from ..middleware.access import missing_scopes
 from ..middleware.metrics import ENABLED
+from ..replicas.exchange import Exchange
 from ..switches import Switches
 from ..toolset import Toolset
 from .gate import METRICS_PATHS, PRINCIPAL, json_response
@@ -62,10 +63,19 @@ def of_listeners(apps: Mapping[str, web.Application]) -> Sequence[Collector]:
         ),
         Reading(
             "gatelodge_sessions",
-            "Sessions of the older protocol revisions.",
+            "Sessions of the older protocol revisions that were used on this replica.",
             lambda: {name: len(app[SESSIONS]) for name, app in apps.items()},
             "listener",
         ),
+    )
+
+
+def of_replicas(exchange: Exchange) -> Sequence[Collector]:
+    """What this replica and the others tell each other."""
+    name = "gatelodge_replica"
+    return (
+        Reading(f"{name}_messages_total", "Messages between replicas.", lambda: dict(exchange.counts), "direction"),
+        Reading(f"{name}_redis_outages_total", "Times Redis was lost.", lambda: exchange.outages),
     )
 
 

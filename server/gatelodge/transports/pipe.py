@@ -22,7 +22,7 @@ class Pipe:
     def __init__(self, conversation: Conversation, send: Send) -> None:
         self.principal = conversation.principal
         self._conversation = conversation
-        self._send = send
+        self.send = send
         self._running = Running(conversation)
         self._pending = Pending()
 
@@ -47,7 +47,7 @@ class Pipe:
         message = parse(body)
         if isinstance(message, list):
             raise ProtocolError(INVALID_REQUEST, "JSON-RPC batches are not part of this protocol revision")
-        line = Line(send=self._send, headers=headers, principal=principal)
+        line = Line(send=self.send, headers=headers, principal=principal)
         if message.method is None or message.id is None:
             self._running.hear(message)
         elif message.method == "initialize":
@@ -57,7 +57,7 @@ class Pipe:
 
     async def _finish(self, answer: Mapping[str, Any] | None) -> None:
         if answer is not None:
-            await self._send(answer)
+            await self.send(answer)
 
     def _hear_notice(self, notice: Notice) -> None:
         if self._conversation.hears(notice) is not None:
@@ -67,4 +67,4 @@ class Pipe:
         while (notice := await self._pending.next()) is not None:
             message = self._conversation.hears(notice)
             if message is not None:
-                await self._send(message)
+                await self.send(message)

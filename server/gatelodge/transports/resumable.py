@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -23,13 +23,18 @@ KEPT_EVENTS = 512
 
 
 class EventStream:
-    """Numbered messages, and the one connection they are written to at a time, if there is one."""
+    """Numbered messages, and the one connection they are written to at a time, if there is one.
 
-    def __init__(self, name: str, *, polling: bool) -> None:
+    `opened` is called once, when the first number goes out by which a client may come back.
+    """
+
+    def __init__(self, name: str, *, polling: bool, opened: Callable[[EventStream], None] | None = None) -> None:
         self.name = name
         self.ended = False
         self.headers: dict[str, str] = {}
+        self.news = asyncio.Event()
         self._polling = polling
+        self._opened = opened
         self._kept: deque[tuple[int, str]] = deque()
         self._bytes = 0
         self._last = 0
@@ -44,13 +49,20 @@ class EventStream:
 
     def push(self, message: Mapping[str, Any]) -> None:
         """Add a message; the oldest are forgotten where too much is kept."""
-        text = msgspec.json.encode(message).decode()
-        self._last += 1
-        self._kept.append((self._last, text))
+        self.add(self._last + 1, msgspec.json.encode(message).decode())
+
+    def add(self, number: int, text: str) -> None:
+        """Add a message that is JSON already, under its number."""
+        self._last = number
+        self._kept.append((number, text))
         self._bytes += len(text)
         while len(self._kept) > 1 and (self._bytes > KEPT_BYTES or len(self._kept) > KEPT_EVENTS):
             self._bytes -= len(self._kept.popleft()[1])
-        self._changed.set()
+        self._wake()
+
+    def after(self, number: int) -> list[tuple[int, str]]:
+        """The messages after that number which are still kept."""
+        return [item for item in self._kept if item[0] > number]
 
     async def send(self, message: Mapping[str, Any]) -> None:
         self.push(message)
@@ -60,7 +72,7 @@ class EventStream:
         if message is not None:
             self.push(message)
         self.ended = True
-        self._changed.set()
+        self._wake()
 
     async def hang_up(self, retry: float) -> None:
         """End the connection but not the stream; what follows waits for the client to come back."""
@@ -90,12 +102,15 @@ class EventStream:
         self._connection = mine = self._connection + 1
         self._changed.set()  # an older connection sees that it is not the one any more
         response = await open_stream(request)
+        if self._opened is not None:
+            opened, self._opened = self._opened, None
+            opened(self)
         try:
             if self._polling:
                 await response.send("", id=f"{self.name}-{position}", retry=round((self._retry or RETRY) * 1000))
             while self._connection == mine and response.is_connected():
                 self._changed.clear()
-                for number, text in [item for item in self._kept if item[0] > position]:
+                for number, text in self.after(position):
                     await response.send(text, id=f"{self.name}-{number}")
                     self._delivered = position = number
                 if self.ended or self._retry is not None:
@@ -106,3 +121,7 @@ class EventStream:
                 self._connection, self._retry = 0, None
             await close_stream(request, response)
         return response
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self.news.set()

@@ -9,7 +9,15 @@ from typing import Any
 
 from ..errors import ErrorCode, ToolError, describe
 from ..protocol.conversation import Conversation
-from ..protocol.jsonrpc import INTERNAL_ERROR, INVALID_REQUEST, Message, ProtocolError, error_response, response
+from ..protocol.jsonrpc import (
+    INTERNAL_ERROR,
+    INVALID_REQUEST,
+    Message,
+    ProtocolError,
+    RequestId,
+    error_response,
+    response,
+)
 from ..protocol.peer import Line
 
 logger = logging.getLogger(__name__)
@@ -39,11 +47,17 @@ class Running:
         """Take what is no request: a response to one of ours, or a notification."""
         if message.method is None:
             self.conversation.requests.resolve(message)
-        elif message.method == "notifications/cancelled":
-            id = message.params.get("requestId")
-            task = self._tasks.get(id) if isinstance(id, str | int) else None
-            if task is not None:
-                task.cancel()
+        elif (id := cancelled_id(message)) is not None:
+            self.cancel(id)
+
+    def __contains__(self, id: RequestId) -> bool:
+        return id in self._tasks
+
+    def cancel(self, id: RequestId) -> None:
+        """Cancel a request, if it runs here."""
+        task = self._tasks.get(id)
+        if task is not None:
+            task.cancel()
 
     def stop(self) -> list[asyncio.Task[None]]:
         """Cancel whatever runs, and answer what to wait for."""
@@ -72,3 +86,9 @@ class Running:
 def _failed(request_id: str) -> ProtocolError:
     error = ToolError(ErrorCode.INTERNAL, "The server failed; its log has the cause.")
     return ProtocolError(INTERNAL_ERROR, error.message, data=describe(error, request_id))
+
+
+def cancelled_id(message: Message) -> RequestId | None:
+    """The request that a message cancels, if it is one that cancels."""
+    id = message.params.get("requestId") if message.method == "notifications/cancelled" else None
+    return id if isinstance(id, str | int) else None

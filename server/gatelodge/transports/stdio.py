@@ -32,7 +32,7 @@ class Stdio:
         """Answer requests as they come, several at a time; at the end of input the running ones are cancelled."""
         principal = await open_pipe(self._policy)
         pipe = Pipe(Conversation(self._protocol, principal, "stdio"), self._send)
-        async with pipe.opened():
+        async with self._protocol.tasks.lifespan(), pipe.opened():
             while line := await self._line(reader):
                 if line.strip():
                     await self._receive(line, pipe)

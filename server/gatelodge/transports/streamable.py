@@ -12,7 +12,7 @@ from aiohttp import web
 
 from ..contract import Principal
 from ..protocol import headers
-from ..protocol.conversation import Conversation, stateless_peer
+from ..protocol.conversation import stateless_peer
 from ..protocol.headers import VERSION_HEADER
 from ..protocol.jsonrpc import INVALID_PARAMS, INVALID_REQUEST, Message, ProtocolError, error_response, parse, response
 from ..protocol.methods import Protocol
@@ -21,11 +21,11 @@ from ..protocol.peer import Line, unheard
 from ..protocol.revisions import REVISIONS
 from .gate import PRINCIPAL, call_headers, json_response
 from .headers import REQUEST_ID
-from .sessions import Session, Sessions
+from .session import Session
+from .sessions import DOOR, Sessions
 from .streaming import EVENT_STREAM, Reply, accepts_stream
 
 SESSION_HEADER = "Mcp-Session-Id"
-DOOR = "streamable_http"
 MOST_IN_BATCH = 50
 
 
@@ -55,16 +55,14 @@ class StreamableHTTP:
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         """The session's own stream, or one that was lost, from the event after `Last-Event-ID` on."""
-        session = self._session(request)
+        session = await self._session(request)
         if not accepts_stream(request):
             raise ProtocolError(INVALID_REQUEST, f"Accept: a GET here answers {EVENT_STREAM}", status=406)
-        last = request.headers.get("Last-Event-ID")
-        stream, after = (session.standalone, None) if last is None else session.resume(last)
-        return await stream.serve(request, after)
+        return await self._sessions.listen(request, session, request.headers.get("Last-Event-ID"))
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
         """The client ends its session."""
-        await self._sessions.end(self._session(request).id)
+        await self._sessions.end(await self._session(request))
         return web.Response(status=204)
 
     async def _one(self, request: web.Request, message: Message) -> web.StreamResponse:
@@ -75,10 +73,10 @@ class StreamableHTTP:
             raise unsupported_version(claimed, message)
         if message.method == "initialize":
             return await self._initialize(request, message)
-        session = self._session(request)
+        session = await self._session(request)
         if message.method is not None and message.id is not None:
             return await self._reply(request, message, session)
-        session.running.hear(message)
+        await self._sessions.hear(session, message)
         return web.Response(status=202)
 
     async def _stateless(self, request: web.Request, message: Message) -> web.StreamResponse:
@@ -109,14 +107,15 @@ class StreamableHTTP:
     async def _initialize(self, request: web.Request, message: Message) -> web.StreamResponse:
         if message.id is None:
             raise ProtocolError(INVALID_REQUEST, "id: initialize is a request and needs one")
-        conversation = Conversation(self._protocol, request[PRINCIPAL], DOOR)
+        conversation = self._sessions.conversation(request[PRINCIPAL])
         answer = await conversation.answer(message, request[REQUEST_ID])
-        session = await self._sessions.begin(conversation)
-        return json_response(response(message.id, answer), headers={SESSION_HEADER: session.id})
+        session_id = await self._sessions.begin(conversation)
+        return json_response(response(message.id, answer), headers={SESSION_HEADER: session_id})
 
     async def _reply(self, request: web.Request, message: Message, session: Session) -> web.StreamResponse:
         """A request of a session runs on when its connection breaks: its client may come back for the rest."""
-        stream = session.begin_stream()
+        assert message.id is not None
+        stream = self._sessions.begin_stream(session, message.id)
         line = Line(
             send=stream.send if accepts_stream(request) else unheard,
             hang_up=stream.hang_up,
@@ -128,7 +127,7 @@ class StreamableHTTP:
         return await stream.reply(request)
 
     async def _batch(self, request: web.Request, messages: list[Message]) -> web.StreamResponse:
-        session = self._session(request)
+        session = await self._session(request)
         revision = session.conversation.revision
         if revision is None or not revision.batches:
             raise ProtocolError(INVALID_REQUEST, "JSON-RPC batches are not part of this protocol revision")
@@ -143,7 +142,7 @@ class StreamableHTTP:
     ) -> dict[str, Any] | None:
         """Each message has an id of its own in the records, which begins with that of the request."""
         if message.method is None or message.id is None:
-            session.running.hear(message)
+            await self._sessions.hear(session, message)
             return None
         line = Line(headers=call_headers(request), principal=request[PRINCIPAL])
         try:
@@ -152,7 +151,7 @@ class StreamableHTTP:
             return error_response(error, message.id)
         return response(message.id, answer)
 
-    def _session(self, request: web.Request) -> Session:
+    async def _session(self, request: web.Request) -> Session:
         """The caller's session. Raises `ProtocolError` where there is none, or it speaks another revision."""
         claimed, session_id = request.headers.get(VERSION_HEADER), request.headers.get(SESSION_HEADER)
         if session_id is None:
@@ -160,7 +159,7 @@ class StreamableHTTP:
                 raise web.HTTPMethodNotAllowed(request.method, ["POST"])
             raise ProtocolError(INVALID_REQUEST, f"{SESSION_HEADER}: missing; send initialize first")
         principal: Principal = request[PRINCIPAL]
-        session = self._sessions.find(session_id, principal)
+        session = await self._sessions.find(session_id, principal)
         if session is None:
             raise ProtocolError(INVALID_REQUEST, "This session has ended or never was; send initialize", status=404)
         spoken = session.conversation.revision
@@ -169,7 +168,7 @@ class StreamableHTTP:
         return session
 
     async def _following(self, app: web.Application) -> AsyncIterator[None]:
-        with self._protocol.notices.followed(self._sessions.tell):
+        async with self._sessions.lifespan(), self._protocol.tasks.lifespan():
             yield
 
     async def _end(self, app: web.Application) -> None:
