@@ -23,6 +23,7 @@ SHELL = [block for page in PAGES for block in blocks(page, "sh")]
 RUN = sorted({block.page for block in SHELL if not block.marker.startswith(NOT_RUN)})
 SECRET = "a secret that signs the anchors of the docs"
 PATIENCE = 120
+PORTS = {"MCP_PORT": "hub", "MCP_JIRA_PORT": "jira", "MCP_SQL_PORT": "sql"}
 SYSTEM = f"{os.environ.get('PATH', '')}:/usr/local/bin:/usr/bin:/bin"
 
 
@@ -112,6 +113,7 @@ async def _run(block: Block, gate: Gatelodge, database: str, folder: Path, progr
             "DATABASE_URL": database,
             "GATELODGE_SECRET_KEY": SECRET,
             "GATELODGE_LOCAL_USER": "true",
+            **{name: gate.urls[listener].rpartition(":")[2] for name, listener in PORTS.items()},
         },
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
