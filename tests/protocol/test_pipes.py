@@ -15,8 +15,9 @@ import pytest
 from gatelodge.testing import Gatelodge
 from gatelodge.transports.stdio import Stdio
 
-from .schema import STATELESS, check_request, check_response
+from .schema import STATELESS
 from .speaker import EVERYTHING, Message, answers, events
+from .transcript import Conversation, Transcript
 from .waiting import WaitingPlugin
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -72,28 +73,32 @@ class StdioWire:
 
 @asynccontextmanager
 async def opened(gate: Gatelodge, door: str) -> AsyncIterator[Client]:
-    """A client of a door."""
+    """A client of a door; whatever both sides say is checked by its schema."""
+    transcript = Transcript()
     if door == "stdio":
         wire = StdioWire()
         stdio = Stdio(gate.server.protocol(gate.server.hub), gate.server.policy, wire)  # type: ignore[arg-type]
         serving = asyncio.create_task(stdio.serve(wire.reader))
-        yield Client(wire)
+        yield Client(wire, transcript.conversation())
         wire.reader.feed_eof()
         await serving
+        assert transcript.violations == []
         return
     async with aiohttp.ClientSession() as http, http.get(f"{gate.url}/sse") as stream:
         first = await anext(aiter(stream.content))
         assert first.strip() == b"event: endpoint"
         path = (await stream.content.readline()).decode().removeprefix("data: ").strip()
         await stream.content.readline()
-        yield Client(SSEWire(http, gate.url + path, stream))
+        yield Client(SSEWire(http, gate.url + path, stream), transcript.conversation())
+    assert transcript.violations == []
 
 
 class Client:
     """Reads until its response comes; requests of the server are answered, notifications kept."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, conversation: Conversation) -> None:
         self._wire = wire
+        self._conversation = conversation
         self._ids = itertools.count(1)
         self.revision = STATELESS
         self.heard: list[Message] = []
@@ -103,7 +108,7 @@ class Client:
         info = {"name": "pipe", "version": "1"}
         params = {"protocolVersion": revision, "capabilities": EVERYTHING, "clientInfo": info}
         assert (await self.ask("initialize", params))["protocolVersion"] == revision
-        await self._wire.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        await self._send({"jsonrpc": "2.0", "method": "notifications/initialized"})
 
     async def begin(self, method: str, params: Mapping[str, Any]) -> int:
         """Send a request; answers its id."""
@@ -113,8 +118,7 @@ class Client:
             own = {f"{prefix}protocolVersion": STATELESS, f"{prefix}clientCapabilities": EVERYTHING}
             body["_meta"] = own | {f"{prefix}clientInfo": {"name": "pipe", "version": "1"}} | body.get("_meta", {})
         message = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": body}
-        check_request(self.revision, message)
-        await self._wire.send(message)
+        await self._send(message)
         return int(message["id"])
 
     async def ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,22 +126,24 @@ class Client:
         id = await self.begin(method, params)
         while (message := await self.next()).get("id") != id:
             self.heard.append(message)
-        check_response(self.revision, method, message)
         return dict(message["result"])
 
     async def next(self) -> Message:
         """The next message that is no request of the server."""
         while True:
             message = await self._wire.receive()
-            if "method" in message:
-                check_request(self.revision, message, by_server=True)
+            self._conversation.pass_on(message, by_server=True)
             if "method" not in message or "id" not in message:
                 return message
             result = {"jsonrpc": "2.0", "id": message["id"], "result": answers(message)}
-            await self._wire.send(result)
+            await self._send(result)
 
     async def cancel(self, id: int) -> None:
-        await self._wire.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}})
+        await self._send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}})
+
+    async def _send(self, message: Message) -> None:
+        self._conversation.pass_on(message, by_server=False)
+        await self._wire.send(message)
 
 
 def call(tool: str, meta: Mapping[str, Any] | None = None, /, **arguments: Any) -> dict[str, Any]:
