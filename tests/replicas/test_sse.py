@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from ..protocol.test_pipes import Client, SSEWire, call
+from ..protocol.transcript import Transcript
 from .conftest import ANN, BOB, Pair
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -18,13 +19,16 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 @asynccontextmanager
 async def opened(pair: Pair, **headers: str) -> AsyncIterator[tuple[Client, str]]:
-    """A client whose stream is on the first replica, and the endpoint it was told, on the second."""
+    """A client whose stream is on the first replica, and the endpoint it was told, on the second; messages fit the schema."""
+    transcript = Transcript()
     http = aiohttp.ClientSession(headers=ANN | headers)
     async with http, http.get(f"{pair.a.url}/sse") as stream:
         assert (await stream.content.readline()).strip() == b"event: endpoint"
         path = (await stream.content.readline()).decode().removeprefix("data: ").strip()
         await stream.content.readline()
-        yield Client(SSEWire(http, pair.b.url + path, stream)), pair.b.url + path
+        url = pair.b.url + path
+        yield Client(SSEWire(http, url, stream), transcript.conversation()), url
+    assert transcript.violations == []
 
 
 @pytest.mark.parametrize("revision", ["2024-11-05", "2025-11-25"])
