@@ -5,24 +5,21 @@ see nothing of a rolling restart, nor of a move to other servers.
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
-import httpx2
 import pytest
-from mcp import Client
-from mcp.client.streamable_http import streamable_http_client
 
+from .callers import KEY, SIGNED_IN, calling, in_a_session, listening, stateless, writing
 from .certificate import trusting
 from .fleet import SCRIPTS, Fleet, fleet, script
 from .front import Front, nginx, nginx_program
 
-KEY = "k" * 32
-SIGNED_IN = {"X-API-Key": KEY}
 WIDE = {"api": "100000r/s", "mcp": "100000r/s"}
 SETTINGS = {
     "MCP_API_KEY": KEY,
@@ -34,9 +31,7 @@ SETTINGS = {
     "RATE_LIMIT_DEFAULT": "1000000",
     "GATELODGE_DRAIN_DELAY": "1",
 }
-READ = {"issue_key": "OPS-1"}
-ENOUGH = 30
-"""Calls of each client that must have been answered, besides those during the change."""
+EVERY_KIND = (stateless, stateless, in_a_session, in_a_session, listening, listening, writing, writing)
 
 pytestmark = pytest.mark.usefixtures("_with_nginx")
 
@@ -69,90 +64,14 @@ async def _front(servers: Fleet, tmp_path: Path, rates: dict[str, str]) -> Async
         yield front
 
 
-@dataclass(slots=True)
-class Caller:
-    """Calls until it is stopped; `failed` has what went wrong, each with the number of the call."""
-
-    answered: int = 0
-    failed: list[str] = field(default_factory=list)
-    stopped: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def call(self, one: Callable[[], Awaitable[bool]]) -> None:
-        while not self.stopped.is_set():
-            try:
-                good = await one()
-            except Exception as error:  # whatever the client raises is a call that failed
-                self.failed.append(f"{self.answered}: {error!r}")
-                continue
-            if good:
-                self.answered += 1
-            else:
-                self.failed.append(f"{self.answered}: refused")
-
-    async def several(self, more: int = ENOUGH) -> None:
-        """Wait until so many more were answered."""
-        wanted = self.answered + more
-        async with asyncio.timeout(120):
-            while self.answered < wanted and not self.failed:  # noqa: ASYNC110 the caller has no event for it
-                await asyncio.sleep(0.05)
-
-
 def _trusting(front: Front) -> ssl.SSLContext:
     return trusting(front.certificate)
-
-
-async def _stateless(front: Front, caller: Caller) -> None:
-    """The official client, on the revision without sessions."""
-    async with (
-        httpx2.AsyncClient(verify=_trusting(front), headers=SIGNED_IN, timeout=30) as http,
-        Client(streamable_http_client(f"{front.url}/mcp", http_client=http), mode="2026-07-28") as client,
-    ):
-
-        async def read() -> bool:
-            return not (await client.call_tool("jira.get_issue", READ)).is_error
-
-        await caller.call(read)
-
-
-async def _rest(front: Front, caller: Caller) -> None:
-    """Writes by the plain door, each with a key of its own."""
-    async with aiohttp.ClientSession(headers=SIGNED_IN) as session:
-
-        async def write() -> bool:
-            key = f"{id(caller)}-{caller.answered}"
-            arguments = {"project_key": "OPS", "issue_type": "Task", "summary": key, "idempotency_key": key}
-            body = {"name": "jira.create_issue", "arguments": arguments}
-            url = f"{front.url}/api/v1/mcp/tools/call"
-            async with session.post(url, json=body, ssl=_trusting(front)) as reply:
-                return reply.status == 200
-
-        await caller.call(write)
-
-
-@asynccontextmanager
-async def _calling(front: Front, *kinds: Callable[[Front, Caller], Awaitable[None]]) -> AsyncIterator[list[Caller]]:
-    """Clients of each kind that call all the time; at the end none of their calls may have failed."""
-    callers = [Caller() for _ in kinds]
-    async with asyncio.TaskGroup() as group:
-        for kind, caller in zip(kinds, callers, strict=True):
-            group.create_task(_awaited(kind(front, caller)))
-        await asyncio.gather(*(caller.several() for caller in callers))
-        yield callers
-        await asyncio.gather(*(caller.several() for caller in callers))
-        for caller in callers:
-            caller.stopped.set()
-    for kind, caller in zip(kinds, callers, strict=True):
-        assert caller.failed == [], kind.__name__
-
-
-async def _awaited(calling: Awaitable[None]) -> None:
-    await calling
 
 
 async def test_a_rolling_restart_fails_no_call(servers: Fleet, front: Front) -> None:
     """Both servers are replaced, one after the other, under clients that call all the time."""
     before = {name: (servers.folder / f"{name}.pid").read_text() for name in ("blue-1", "blue-2")}
-    async with _calling(front, _stateless, _stateless, _rest, _rest):
+    async with calling(front, *EVERY_KIND):
         restart = ("--restart", servers.service("restart"), "--settle", "3")
         status, said = await script(str(SCRIPTS / "rolling_restart.sh"), *restart, *servers.named("blue-1", "blue-2"))
         assert status == 0, said + servers.log()
@@ -164,7 +83,7 @@ async def test_a_move_to_the_other_colour_and_back_fails_no_call(servers: Fleet,
     """Green servers start, nginx moves over, the blue ones stop; and the same again in the other direction."""
     options = ("--nginx", str(front.folder), "--reload", front.reload, "--test", front.prove, "--settle", "2")
     service = ("--start", servers.service("start"), "--halt", servers.service("stop"), "--public", front.url)
-    async with _calling(front, _stateless, _stateless, _rest, _rest):
+    async with calling(front, *EVERY_KIND):
         for to, away in (("green", "blue"), ("blue", "green")):
             names = [f"{to}-1", f"{to}-2"]
             stop = ("--stop", f"{away}-1 {away}-2")
@@ -174,6 +93,12 @@ async def test_a_move_to_the_other_colour_and_back_fails_no_call(servers: Fleet,
             assert status == 0, said + servers.log()
             assert (front.folder / "live.conf").readlink() == Path(f"{to}.conf")
             assert {path.stem for path in servers.folder.glob("*.pid")} == set(names)
+
+
+async def test_the_loss_of_a_server_ends_no_session(servers: Fleet, front: Front) -> None:
+    """Killed, it takes with it the calls that ran on it and its streams; every client goes on, in the session it has."""
+    async with calling(front, stateless, in_a_session, in_a_session, listening, listening, writing, lost=2):
+        os.kill(int((servers.folder / "blue-1.pid").read_text()), signal.SIGKILL)
 
 
 async def test_a_colour_that_does_not_start_gets_no_client(servers: Fleet, front: Front) -> None:
