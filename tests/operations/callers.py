@@ -21,6 +21,8 @@ SIGNED_IN = {"X-API-Key": KEY}
 READ = {"issue_key": "OPS-1"}
 ENOUGH = 30
 """Calls of each client that must be answered before a change, and again after it."""
+PATIENCE = 120.0
+"""Seconds that this may take."""
 STATELESS, SESSIONS = "2026-07-28", "legacy"
 
 
@@ -28,6 +30,7 @@ STATELESS, SESSIONS = "2026-07-28", "legacy"
 class Caller:
     """Calls until it is stopped; `failed` has what went wrong, each with the number of the call."""
 
+    name: str
     answered: int = 0
     failed: list[str] = field(default_factory=list)
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
@@ -47,10 +50,10 @@ class Caller:
 
     async def several(self, more: int = ENOUGH) -> None:
         """Wait until so many more were answered."""
-        wanted = self.answered + more
-        async with asyncio.timeout(120):
-            while self.answered < wanted:  # noqa: ASYNC110 the caller has no event for it
-                await asyncio.sleep(0.05)
+        wanted, until = self.answered + more, asyncio.get_running_loop().time() + PATIENCE
+        while self.answered < wanted:
+            assert asyncio.get_running_loop().time() < until, f"{self.name} got no further: {self}"
+            await asyncio.sleep(0.05)
 
 
 Kind = Callable[[Front, Caller], Awaitable[None]]
@@ -71,7 +74,7 @@ async def writing(front: Front, caller: Caller) -> None:
     async with _session(front) as session:
 
         async def write() -> bool:
-            key = f"{id(caller)}-{caller.answered}"
+            key = f"{id(caller)}-{caller.answered}-{len(caller.failed)}"
             arguments = {"project_key": "OPS", "issue_type": "Task", "summary": key, "idempotency_key": key}
             body = {"name": "jira.create_issue", "arguments": arguments}
             async with session.post(f"{front.url}/api/v1/mcp/tools/call", json=body) as reply:
@@ -89,14 +92,17 @@ async def listening(front: Front, caller: Caller) -> None:
 
 
 async def _until_it_ends(stream: Listener, caller: Caller) -> None:
-    while not caller.stopped.is_set():
-        if await stream.ask("tools/call", {"name": "jira.get_issue", "arguments": READ}) is None:
+    """A 404 says that the stream has gone; any other refusal is a call that failed on a stream that goes on."""
+    while not caller.stopped.is_set() and not stream.ended.is_set():
+        if await stream.ask("tools/call", {"name": "jira.get_issue", "arguments": READ}) is not None:
+            caller.answered += 1
+        elif stream.status == 404:
             async with asyncio.timeout(30):
                 await stream.ended.wait()
-            lost = stream.taken - stream.answered.keys()
-            caller.failed.extend(f"{number}: taken and not answered" for number in lost)
-            return
-        caller.answered += 1
+        elif stream.status != 202:
+            caller.failed.append(f"{caller.answered}: refused with {stream.status}")
+    lost = len(stream.taken - stream.answered.keys())
+    caller.failed.extend(lost * [f"{caller.answered}: taken and not answered"])
 
 
 async def _official(front: Front, caller: Caller, mode: str) -> None:
@@ -119,7 +125,7 @@ def _session(front: Front) -> aiohttp.ClientSession:
 @asynccontextmanager
 async def calling(front: Front, *kinds: Kind, lost: int = 0) -> AsyncIterator[list[Caller]]:
     """Clients of each kind that call all the time; at the end no more than `lost` calls of each may have failed."""
-    callers = [Caller() for _ in kinds]
+    callers = [Caller(kind.__name__) for kind in kinds]
     async with asyncio.TaskGroup() as group:
         for kind, caller in zip(kinds, callers, strict=True):
             group.create_task(_awaited(kind(front, caller)))
@@ -128,8 +134,8 @@ async def calling(front: Front, *kinds: Kind, lost: int = 0) -> AsyncIterator[li
         await asyncio.gather(*(caller.several() for caller in callers))
         for caller in callers:
             caller.stopped.set()
-    for kind, caller in zip(kinds, callers, strict=True):
-        assert len(caller.failed) <= lost, f"{kind.__name__}: {caller.failed}"
+    for caller in callers:
+        assert len(caller.failed) <= lost, f"{caller.name}: {caller.failed}"
 
 
 async def _awaited(task: Awaitable[None]) -> None:

@@ -18,7 +18,10 @@ GONE = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionErr
 
 @dataclass(slots=True)
 class Listener:
-    """One stream of HTTP+SSE. `taken` are ids of messages that got their 202, `answered` those whose answer came."""
+    """One stream of HTTP+SSE. `taken` are ids of messages that got their 202, `answered` those whose answer came.
+
+    `status` is that of the reply to the last message, 0 where there was none.
+    """
 
     session: aiohttp.ClientSession
     url: str
@@ -26,6 +29,7 @@ class Listener:
     endpoint: str = ""
     taken: set[int] = field(default_factory=set)
     answered: dict[int, Any] = field(default_factory=dict)
+    status: int = 0
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     _heard: asyncio.Condition = field(default_factory=asyncio.Condition)
     _ids: count[int] = field(default_factory=lambda: count(1))
@@ -63,9 +67,10 @@ class Listener:
     async def _post(self, message: dict[str, Any]) -> bool:
         try:
             async with self.session.post(self.url + self.endpoint, json=message) as reply:
-                return reply.status == 202
+                self.status = reply.status
         except GONE:
-            return False
+            self.status = 0
+        return self.status == 202
 
     async def _hear(self, event: str, data: str) -> None:
         async with self._heard:
