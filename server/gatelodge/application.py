@@ -245,7 +245,9 @@ def _application(
     set_up(app, policy)
     app[SESSIONS] = Sessions(protocol, exchange)
     StreamableHTTP(protocol, app[SESSIONS]).add_to(app)
-    LegacySSE(protocol, exchange).add_to(app)
+    streams = LegacySSE(protocol, exchange)
+    streams.add_to(app)
+    draining.leaving.append(streams.leave)
     Rest(protocol.toolset, protocol).add_to(app)
     Metrics(families, protocol.toolset, policy.switches).add_to(app)
     checks = [*catalogue.health, ("gatelodge", HealthCheck("replicas", exchange.health, critical=False))]

@@ -78,6 +78,7 @@ async def drain(server: Server, runners: Sequence[web.AppRunner]) -> None:
     """Take no more connections, and let the calls under way finish, within the drain's bound."""
     server.draining.begin()
     await asyncio.gather(*(site.stop() for runner in runners for site in runner.sites))
+    await server.draining.leave()
     await server.draining.quiet(server.processes.drain_timeout)
 
 

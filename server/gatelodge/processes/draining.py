@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Protocol
 
@@ -26,6 +27,7 @@ class Draining:
     def __init__(self) -> None:
         self.begun = False
         self.readiness: list[Readiness] = []
+        self.leaving: list[Callable[[], Awaitable[None]]] = []
         self._calls = 0
         self._quiet = asyncio.Event()
 
@@ -33,6 +35,10 @@ class Draining:
         self.begun = True
         for health in self.readiness:
             health.draining = True
+
+    async def leave(self) -> None:
+        """Once no connection is taken any more: let the other replicas know, and hear what they have passed on by then."""
+        await asyncio.gather(*(leave() for leave in self.leaving))
 
     async def count(self, call: Call, call_next: Next) -> Result:
         """Middleware, around all others."""

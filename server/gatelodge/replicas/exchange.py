@@ -30,6 +30,7 @@ MOST, KEPT = 4096, 3600.0
 INBOX_MOST, INBOX_KEPT = 1000, 60.0
 ALIVE, BEAT = 15.0, 3.0
 """Seconds after which a replica that says nothing is taken for dead, and between two signs of life."""
+CATCH_UP = 5.0
 NOTICE = "notice"
 PAUSE = 0.2
 UNREAD = 60.0
@@ -144,6 +145,14 @@ class Exchange:
         just have been emptied. Raises `RedisGone`.
         """
         return replica == self.id or await self._sign(replica) or await self._sign(replica, after=1.5 * BEAT)
+
+    async def caught_up(self) -> None:
+        """Return when all is heard that others had told this replica by now, or after a while. Raises `RedisGone`."""
+        last = order(await self.run(lambda: self.shared.last(self._inbox)))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CATCH_UP):
+                while order(self._heard_here) < last:
+                    await asyncio.sleep(0.02)
 
     async def notices(self, after: str) -> list[tuple[str, Told]]:
         """What was told as a notice after a position, with its own; as far as it is known while Redis is gone."""

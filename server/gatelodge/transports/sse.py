@@ -54,6 +54,7 @@ class LegacySSE:
         self._exchange = exchange
         self._pipes: dict[str, Pipe] = {}
         self._relayed: dict[str, asyncio.Queue[Relayed]] = {}
+        self._leaving = False
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/sse", self.get)
@@ -76,6 +77,14 @@ class LegacySSE:
         finally:
             await close_stream(request, stream)
         return stream
+
+    async def leave(self) -> None:
+        """Before the streams end: others are to take nothing more for them, and what they have taken is to be answered."""
+        self._leaving = True
+        with suppress(RedisGone):
+            for name in list(self._pipes):
+                await self._drop(name)
+            await self._exchange.caught_up()
 
     async def post(self, request: web.Request) -> web.Response:
         """Take a message; its answer comes down the stream."""
@@ -102,7 +111,7 @@ class LegacySSE:
         finally:
             del self._pipes[name], self._relayed[name]
             with suppress(RedisGone):
-                await self._exchange.run(lambda: self._exchange.shared.drop(_key(name)))
+                await self._drop(name)
 
     async def _relay(self, replica: str, name: str, request: web.Request, body: bytes) -> None:
         """Pass a message on to the replica that has the stream. Raises `ProtocolError` where there is none for this caller."""
@@ -137,6 +146,9 @@ class LegacySSE:
         identity = _identity(self._pipes[name].principal)
         await self._exchange.shared.put(_key(name), identity, ttl=KEPT)
 
+    async def _drop(self, name: str) -> None:
+        await self._exchange.run(lambda: self._exchange.shared.drop(_key(name)))
+
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(KEEP)
@@ -144,7 +156,7 @@ class LegacySSE:
                 await self._exchange.run(self._restore)
 
     async def _restore(self) -> None:
-        for name in list(self._pipes):
+        for name in () if self._leaving else list(self._pipes):
             await self._put(name)
 
     def _name(self, session_id: str) -> str:
