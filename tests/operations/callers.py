@@ -28,9 +28,13 @@ STATELESS, SESSIONS = "2026-07-28", "legacy"
 
 @dataclass(slots=True)
 class Caller:
-    """Calls until it is stopped; `failed` has what went wrong, each with the number of the call."""
+    """Calls until it is stopped; `failed` has what went wrong, each with the number of the call.
+
+    `kept` says whether it uses a connection for more than one request.
+    """
 
     name: str
+    kept: bool = True
     answered: int = 0
     failed: list[str] = field(default_factory=list)
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
@@ -71,7 +75,7 @@ async def in_a_session(front: Front, caller: Caller) -> None:
 
 async def writing(front: Front, caller: Caller) -> None:
     """Writes by the plain door, each with a key of its own."""
-    async with _session(front) as session:
+    async with _session(front, caller) as session:
 
         async def write() -> bool:
             key = f"{id(caller)}-{caller.answered}-{len(caller.failed)}"
@@ -85,7 +89,7 @@ async def writing(front: Front, caller: Caller) -> None:
 
 async def listening(front: Front, caller: Caller) -> None:
     """HTTP+SSE: a stream that ends is opened anew, and no call that was taken may be without its answer by then."""
-    async with _session(front) as session:
+    async with _session(front, caller) as session:
         while not caller.stopped.is_set():
             async with listener(session, front.url) as stream:
                 await _until_it_ends(stream, caller)
@@ -106,8 +110,9 @@ async def _until_it_ends(stream: Listener, caller: Caller) -> None:
 
 
 async def _official(front: Front, caller: Caller, mode: str) -> None:
+    limits = httpx2.Limits(max_keepalive_connections=None if caller.kept else 0)
     async with (
-        httpx2.AsyncClient(verify=trusting(front.certificate), headers=SIGNED_IN, timeout=30) as http,
+        httpx2.AsyncClient(verify=trusting(front.certificate), headers=SIGNED_IN, timeout=30, limits=limits) as http,
         Client(streamable_http_client(f"{front.url}/mcp", http_client=http), mode=mode) as client,
     ):
 
@@ -117,15 +122,15 @@ async def _official(front: Front, caller: Caller, mode: str) -> None:
         await caller.call(read)
 
 
-def _session(front: Front) -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(ssl=trusting(front.certificate))
+def _session(front: Front, caller: Caller) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(ssl=trusting(front.certificate), force_close=not caller.kept)
     return aiohttp.ClientSession(headers=SIGNED_IN, connector=connector)
 
 
 @asynccontextmanager
-async def calling(front: Front, *kinds: Kind, lost: int = 0) -> AsyncIterator[list[Caller]]:
+async def calling(front: Front, *kinds: Kind, lost: int = 0, kept: bool = True) -> AsyncIterator[list[Caller]]:
     """Clients of each kind that call all the time; at the end no more than `lost` calls of each may have failed."""
-    callers = [Caller(kind.__name__) for kind in kinds]
+    callers = [Caller(kind.__name__, kept) for kind in kinds]
     async with asyncio.TaskGroup() as group:
         for kind, caller in zip(kinds, callers, strict=True):
             group.create_task(_awaited(kind(front, caller)))
@@ -135,7 +140,7 @@ async def calling(front: Front, *kinds: Kind, lost: int = 0) -> AsyncIterator[li
         for caller in callers:
             caller.stopped.set()
     for caller in callers:
-        assert len(caller.failed) <= lost, f"{caller.name}: {caller.failed}"
+        assert len(caller.failed) <= lost, f"{caller.name}: {caller.failed}\n{front.log()}"
 
 
 async def _awaited(task: Awaitable[None]) -> None:

@@ -70,6 +70,10 @@ class Front:
     def prove(self) -> str:
         return f"{nginx_program()} -t -p {self.folder} -c nginx.conf"
 
+    def log(self) -> str:
+        """What nginx warned of."""
+        return (self.folder / "error.log").read_text()
+
 
 @asynccontextmanager
 async def nginx(
@@ -139,7 +143,7 @@ async def _until_it_answers(front: Front) -> None:
     """With a server behind it that is ready."""
     async with aiohttp.ClientSession() as session, asyncio.timeout(60):
         while not await _ready(session, front):
-            assert front.process.returncode is None, (front.folder / "error.log").read_text()
+            assert front.process.returncode is None, front.log()
             await asyncio.sleep(0.1)
 
 

@@ -30,7 +30,7 @@ def stop(folder: Path, name: str) -> None:
         os.kill(pid, signal.SIGTERM)
     while alive(pid):
         time.sleep(0.02)
-    file.unlink()
+    file.unlink(missing_ok=True)
 
 
 def start(folder: Path, name: str) -> None:

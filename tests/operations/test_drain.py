@@ -146,6 +146,27 @@ async def test_sigterm_answers_every_call_that_a_stream_has_taken(database: str)
     assert len(rows) == calls > TALKERS
 
 
+async def test_sigterm_answers_what_another_server_has_taken(database: str, valkey: str) -> None:
+    """Streams are on the server that ends, their messages go to the one that stays: it refuses them before it is too late."""
+    settings = {"DATABASE_URL": database, "REDIS_URL": valkey, "GATELODGE_SECRET_KEY": "s" * 40, **LIMITS, **DRAIN}
+    async with (
+        serving(**settings) as ending,
+        serving(**settings) as staying,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+        AsyncExitStack() as stack,
+    ):
+        streams = [await stack.enter_async_context(listener(session, ending.url)) for _ in range(CALLERS)]
+        for stream in streams:
+            stream.url = staying.url
+        talks = [asyncio.create_task(_talk(stream)) for stream in streams]
+        await asyncio.sleep(1)
+        assert await ending.stop(bound=WITHIN) == 0
+        await asyncio.gather(*talks)
+        await asyncio.gather(*(stream.ended.wait() for stream in streams))
+    assert sum(len(stream.answered) for stream in streams) > 2 * CALLERS
+    assert all(stream.taken <= stream.answered.keys() for stream in streams)
+
+
 async def test_a_call_under_way_is_answered_before_its_server_ends(open_gatelodge: OpenGatelodge) -> None:
     """The listener is closed and readiness fails, and the call that runs still gets its answer."""
     plugin = SlowPlugin()

@@ -80,10 +80,13 @@ async def test_a_rolling_restart_fails_no_call(servers: Fleet, front: Front) -> 
 
 
 async def test_a_move_to_the_other_colour_and_back_fails_no_call(servers: Fleet, front: Front) -> None:
-    """Green servers start, nginx moves over, the blue ones stop; and the same again in the other direction."""
+    """Green servers start, nginx moves over, the blue ones stop; and the same again in the other direction.
+
+    Each request has a connection of its own: nginx before 1.27.4 closes kept ones on a reload while requests arrive on them.
+    """
     options = ("--nginx", str(front.folder), "--reload", front.reload, "--test", front.prove, "--settle", "2")
     service = ("--start", servers.service("start"), "--halt", servers.service("stop"), "--public", front.url)
-    async with calling(front, *EVERY_KIND):
+    async with calling(front, *EVERY_KIND, kept=False):
         for to, away in (("green", "blue"), ("blue", "green")):
             names = [f"{to}-1", f"{to}-2"]
             stop = ("--stop", f"{away}-1 {away}-2")

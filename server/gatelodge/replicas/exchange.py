@@ -61,6 +61,7 @@ class Exchange:
         self._restores: list[Restore] = []
         self._inbox = _inbox(self.id)
         self._heard_here = START
+        self._taken = asyncio.Event()
         self._joined = False
         self._unread_until = 0.0
         self._unsaid: dict[Told, None] = {}
@@ -152,7 +153,8 @@ class Exchange:
         with suppress(TimeoutError):
             async with asyncio.timeout(CATCH_UP):
                 while order(self._heard_here) < last:
-                    await asyncio.sleep(0.02)
+                    self._taken.clear()
+                    await self._taken.wait()
 
     async def notices(self, after: str) -> list[tuple[str, Told]]:
         """What was told as a notice after a position, with its own; as far as it is known while Redis is gone."""
@@ -202,6 +204,7 @@ class Exchange:
         else:
             self.counts["unread"] += 1
             self._unread_until = time.monotonic() + UNREAD
+        self._taken.set()
 
     async def _hear(self, told: Told) -> None:
         self.counts["heard"] += 1
