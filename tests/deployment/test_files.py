@@ -151,6 +151,15 @@ def test_nftables_reads_the_rules(tmp_path: Path) -> None:
     run(debian("nft", "nftables"), "--check", "--file", ETC / "firewall/nftables.conf")
 
 
+@pytest.mark.parametrize("path", ["gatelodge.env.sample", "compose.yaml"])
+def test_nginx_keeps_no_connection_for_as_long_as_a_drain_takes_new_ones(path: str) -> None:
+    """So one that was idle when the drain began is closed by nginx, and never by the server under a request."""
+    (delay,) = re.findall(r"GATELODGE_DRAIN_DELAY(?:=|: \")([\d.]+)", (ETC / path).read_text())
+    kept = re.findall(r"^ +keepalive_timeout (\d+)s;$", (ETC / "nginx/gatelodge/blue.conf").read_text(), re.MULTILINE)
+    assert len(kept) == 3
+    assert all(float(seconds) < float(delay) for seconds in kept)
+
+
 @pytest.mark.parametrize("colour", ["blue", "green", "compose"])
 def test_colours_differ_in_their_servers_alone(colour: str) -> None:
     """Whatever is tuned for one holds for the others."""

@@ -29,7 +29,7 @@ SETTINGS = {
     "MCP_SSL_REQUIRED": "true",
     "MCP_RATE_LIMIT_ENABLED": "false",
     "RATE_LIMIT_DEFAULT": "1000000",
-    "GATELODGE_DRAIN_DELAY": "1",
+    "GATELODGE_DRAIN_DELAY": "2",
 }
 EVERY_KIND = (stateless, stateless, in_a_session, in_a_session, listening, listening, writing, writing)
 
