@@ -12,9 +12,9 @@ from gatelodge_everything.plugin import EverythingPlugin
 from gatelodge import Call, Message, Prompt, Result, hookimpl
 from gatelodge.testing import Gatelodge, OpenGatelodge
 
+from .pipes import call, opened
 from .schema import SESSIONS
 from .speaker import Speaker, answers
-from .test_pipes import call, opened
 
 
 class ClumsyPlugin:

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from gatelodge.logs import _formatter
 from gatelodge.testing import Gatelodge
 
+from .pipes import Client, SSEWire, StdioWire, call, opened
 from .schema import STATELESS
 from .speaker import ACCEPT
 from .test_fuzz import GENTLE, NAMES, anything, bodies, header_text, run
-from .test_pipes import Client, SSEWire, StdioWire, call, opened
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

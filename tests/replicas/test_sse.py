@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from ..protocol.test_pipes import Client, SSEWire, call
+from ..protocol.pipes import Client, SSEWire, call
 from ..protocol.transcript import Transcript
 from .conftest import ANN, BOB, Pair
 
