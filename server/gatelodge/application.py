@@ -1,4 +1,4 @@
-"""A server put together: settings, plugins, storage, and one aiohttp application a listener."""
+"""A server opened: its settings read, plugins configured, storage and lifespans open, listeners put together."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import Any
 
-from aiohttp import web
 from marshmallow import fields, validate
 from prometheus_client import CollectorRegistry, Metric
 
 from . import __version__
-from .contract import Authenticator, Credentials, HealthCheck, Middleware, Phase
+from .assembly import Assembly, Listener
+from .contract import Authenticator, Credentials, Middleware, Phase
 from .dispatch import CompiledTool, Dispatch, compile_tool
 from .errors import StartupError
 from .identity.addresses import is_loopback
@@ -38,25 +38,13 @@ from .switches import Switches
 from .switches.core import core_switches, follow_log_level
 from .switches.store import live_switches
 from .toolset import Toolset
-from .transports.gate import GatePolicy, gate, set_up
+from .transports.gate import GatePolicy
 from .transports.headers import HeaderSettings
-from .transports.health import Health
-from .transports.metrics import Families, Metrics, of_listeners, of_replicas
+from .transports.metrics import Families, of_listeners, of_replicas
 from .transports.peers import Network
-from .transports.rest import Rest
-from .transports.sessions import SESSIONS, Sessions
-from .transports.sse import LegacySSE
-from .transports.streamable import StreamableHTTP
-from .transports.streaming import STREAMS, end_streams
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 PORT = validate.Range(min=0, max=65535)
-
-INSTRUCTIONS = (
-    "Gatelodge gives governed access to Jira and SQL. Read with jira.search, jira.get_issue and the sql.* templates. "
-    "A write takes dry_run to show what it would send, and idempotency_key so that a retry cannot act twice. "
-    "An error is JSON with a stable code; validation_error names the argument that is wrong."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,16 +93,6 @@ class ServerSettings:
         default="dotted",
         help="Whether lists say jira.search or jira_search; calls may use either.",
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """One address to serve on, its application and the toolset behind it."""
-
-    name: str
-    port: int
-    toolset: Toolset
-    app: web.Application
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,36 +154,25 @@ async def open_server(
         await stack.enter_async_context(exchange.following(NOTICE, notices.hear))
         await _enter_lifespans(stack, plugins, storage, notices)
         compiled = {name: tool for name, tool in compiled.items() if name in catalogue.tools}
-        draining = Draining()
-        dispatch = Dispatch([Middleware("draining", Phase.TRACE, draining.count), *catalogue.middleware])
         policy = _gate_policy(settings, catalogue, compiled, storage.switches, replies)
         _refuse_unsafe_bind(settings, catalogue)
-
-        def toolset(name: str, owners: Iterable[str]) -> Toolset:
-            return Toolset(name, catalogue, owners, dispatch, timeout=settings.timeout, compiled=compiled)
-
-        def protocol(toolset: Toolset) -> Protocol:
-            return Protocol(
-                toolset,
-                version=__version__,
-                notices=notices,
-                exchange=exchange,
-                secret=secrets.current,
-                instructions=INSTRUCTIONS,
-                underscore_names=settings.tool_names == "underscore",
-            )
-
         registry = registry_of(catalogue.metrics, version=__version__)
-        families = await stack.enter_async_context(_families(registry, siblings))
-        hub = toolset("hub", catalogue.plugins)
-        alone = [(name, port) for name, port in ports.items() if name in catalogue.plugins]
-        sets = [(hub, settings.port), *((toolset(name, [name]), port) for name, port in alone)]
-        listeners = tuple(
-            Listener(
-                s.name, port, s, _application(protocol(s), settings, policy, catalogue, draining, families, exchange)
-            )
-            for s, port in sets
+        draining = Draining()
+        assembly = Assembly(
+            settings=settings,
+            secret=secrets.current,
+            catalogue=catalogue,
+            compiled=compiled,
+            policy=policy,
+            dispatch=Dispatch([Middleware("draining", Phase.TRACE, draining.count), *catalogue.middleware]),
+            draining=draining,
+            notices=notices,
+            exchange=exchange,
+            families=await stack.enter_async_context(_families(registry, siblings)),
         )
+        hub = assembly.listener("hub", catalogue.plugins, settings.port)
+        alone = [(name, port) for name, port in ports.items() if name in catalogue.plugins]
+        listeners = (hub, *(assembly.listener(name, [name], port) for name, port in alone))
         apps = {listener.name: listener.app for listener in listeners}
         for reading in (*of_listeners(apps), *of_replicas(exchange)):
             registry.register(reading)
@@ -214,9 +181,9 @@ async def open_server(
             plugins=plugins,
             catalogue=catalogue,
             policy=policy,
-            hub=hub,
+            hub=hub.toolset,
             listeners=listeners,
-            protocol=protocol,
+            protocol=assembly.protocol,
             processes=processes,
             draining=draining,
             certificates=certificates(processes),
@@ -228,34 +195,6 @@ def plugin_ports(plugins: Plugins, environment: Environment) -> dict[str, int]:
     serving = [name for name, plugin in plugins.catalogue.plugins.items() if plugin.serves]
     found = {name: environment.read(_port_settings(name, plugins.port(name))) for name in serving}
     return {name: settings.port for name, settings in found.items() if settings.port is not None}
-
-
-def _application(
-    protocol: Protocol,
-    settings: ServerSettings,
-    policy: GatePolicy,
-    catalogue: Catalogue,
-    draining: Draining,
-    families: Families,
-    exchange: Exchange,
-) -> web.Application:
-    app = web.Application(middlewares=[gate(policy)], client_max_size=settings.max_body)
-    app[STREAMS] = set()
-    app.on_shutdown.append(end_streams)
-    set_up(app, policy)
-    app[SESSIONS] = Sessions(protocol, exchange)
-    StreamableHTTP(protocol, app[SESSIONS]).add_to(app)
-    streams = LegacySSE(protocol, exchange)
-    streams.add_to(app)
-    draining.leaving.append(streams.leave)
-    Rest(protocol.toolset, protocol).add_to(app)
-    Metrics(families, protocol.toolset, policy.switches).add_to(app)
-    checks = [*catalogue.health, ("gatelodge", HealthCheck("replicas", exchange.health, critical=False))]
-    health = Health(protocol.toolset.name, __version__, checks, catalogue.broken, policy.switches)
-    health.add_to(app)
-    draining.readiness.append(health)
-    app.on_response_prepare.append(draining.close_connection)
-    return app
 
 
 @asynccontextmanager

@@ -24,7 +24,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from .application import Listener, Server, open_server
+from .application import Server, open_server
+from .assembly import Listener
 from .errors import StartupError
 from .identity.addresses import is_loopback
 from .listening import RUNNER, drain

@@ -11,7 +11,8 @@ from typing import Any
 
 from aiohttp import web
 
-from .application import Listener, Server
+from .application import Server
+from .assembly import Listener
 from .errors import StartupError
 
 CANCEL_TIMEOUT = 2.0
