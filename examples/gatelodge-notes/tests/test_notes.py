@@ -24,9 +24,10 @@ SECRET = "a secret of the badge desk"
 
 @pytest.fixture
 async def gate(open_gatelodge: OpenGatelodge) -> Gatelodge:
-    """A server with the three plugins; ports of 0 are free ones."""
+    """A server with the three plugins, which takes any number of calls; ports of 0 are free ones."""
     plugins = (("notes", NotesPlugin), ("notes_freeze", FreezePlugin), ("notes_badges", BadgesPlugin))
-    return await open_gatelodge(*plugins, MCP_NOTES_PORT="0", GATELODGE_NOTES_BADGE_SECRET=SECRET)
+    settings = {"MCP_NOTES_PORT": "0", "GATELODGE_NOTES_BADGE_SECRET": SECRET, "MCP_RATE_LIMIT_ENABLED": "false"}
+    return await open_gatelodge(*plugins, **settings)
 
 
 async def test_a_note_is_found_again(gate: Gatelodge) -> None:
